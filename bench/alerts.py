@@ -1,7 +1,7 @@
-"""Measures matching of commits against subscriptions, and applying a classifier, beside the bare matrix products.
+"""Measures matching commits against subscriptions, and applying a classifier, relative to the bare matrix products.
 
-Vectors are random: times of exact products do not depend on them. Ratios are medians over rounds in which the two run
-alternately, in one process.
+Vectors are random, because the time of an exact product does not depend on them. Both run alternately in one process;
+ratios are medians over rounds.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def measured(folder: Path, subscriptions: int, tiles: int) -> dict[str, Any]:
                         request={},
                         where={},
                         direction=direction,
-                        # None matches: what is measured is the comparison.
+                        # None matches, because only the comparison is measured.
                         least=2.0,
                         model_digest=identity.digest,
                         created=datetime.now(UTC),

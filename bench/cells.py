@@ -1,10 +1,10 @@
-"""Measures what cells find: objects smaller than half a tile, by the whole tile, by its best cell, and by small tiles.
+"""Measures how well objects smaller than half a tile are found by whole tiles, by best cells, and by small tiles.
 
     python -m bench.cells /data --tiles 600 --side 48
 
-Labelled images of DATA/more/nwpu_captions.tar (`bandsight evaluate` reads it) are pasted at random places into images
-of ground cover. Each kind of object is asked for by a sentence. Mean average precision and precision of the ten best
-are means over the kinds; times are processor times of one thread: run it with OMP_NUM_THREADS=1.
+Labelled images of DATA/more/nwpu_captions.tar (the format of `bandsight evaluate`) are pasted at random positions into
+images of land cover. Each kind of object is searched for by a sentence. Mean average precision and precision at 10 are
+averaged over the kinds. Times are processor times of one thread: run it with OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def made_up(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return tiles (n, 3, 128, 128) of ground with an object somewhere, and the number of each one's kind, (n,)."""
+    """Return tiles (n, 3, 128, 128) of land cover with an object somewhere, and the kind of each object, (n,)."""
     rng = np.random.default_rng(0)
     images = defaultdict(list)
     for image in read_dataset(path):
@@ -87,7 +87,7 @@ def made_up(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArr
 
 
 def cut(model: BatchEncoder, tiles: NDArray[np.uint8], px: int) -> Floats:
-    """Return vectors (n, parts, dim) of tiles cut into small tiles, each embedded by itself."""
+    """Return vectors (n, parts, dim) of tiles divided into small tiles, each embedded separately."""
     count = _TILE_PX // px
     parts = tiles.reshape(len(tiles), 3, count, px, count, px).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 3, px, px)
     vectors = [model.embed_pixels(np.ascontiguousarray(part), _WAVES) for part in _parts(parts)]
@@ -95,14 +95,14 @@ def cut(model: BatchEncoder, tiles: NDArray[np.uint8], px: int) -> Floats:
 
 
 def precision(scores: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
-    """Return mean average precision and precision of the ten best by scores (n, kinds) and labels (n,)."""
+    """Return mean average precision and precision at 10 for scores (n, kinds) and labels (n,)."""
     right = [labels[np.argsort(-scores[:, kind], kind="stable")] == kind for kind in range(scores.shape[1])]
     average = [(np.cumsum(one) / np.arange(1, len(one) + 1))[one].mean() for one in right if one.any()]
     return {"map": round(float(np.mean(average)), 3), "p_at_10": round(float(np.mean([r[:10] for r in right])), 3)}
 
 
 def times(model: BatchEncoder, tiles: NDArray[np.uint8], codes: CellCodes) -> dict[str, float]:
-    """Return how much longer indexing's share of the model takes with cells, and the ms of 2,000 tiles' cells."""
+    """Return the ratio of embedding times with and without cells, and the ms to search the cells of 2,000 tiles."""
     plain, cells = [], []
     for number in range(_ROUNDS):
         part = tiles[:64] if number % 2 else tiles[-64:]

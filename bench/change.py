@@ -1,9 +1,9 @@
-"""Measures change search on real dates of one place, with made-up changes pasted into the last one.
+"""Measures change search on real images of one place, with artificial changes pasted into the last date.
 
-Windows of NAIP-like images (red, green, blue first) of one place on several dates become an archive, a scene for each
-date. In some windows of the last date, a picture of another land cover is pasted, its mean fitted to the window's, so
-that colour alone does not give it away. Change is then searched by two sentences, from all dates but the last two to
-the last one.
+Windows of NAIP-like images (red, green and blue first) of one place on several dates become an archive with a scene for
+each date. In some windows of the last date, an image of another land cover is pasted, with its mean adjusted to the
+window's, so that it cannot be found by colour alone. Then change is searched with two sentences, from all dates except
+the last two to the last one.
 """
 
 import argparse
@@ -127,12 +127,12 @@ def _windows(path: Path, side: int) -> NDArray[np.uint8]:
 
 
 def _fitted(patch: NDArray[np.uint8], window: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a patch in the size of a window, with its mean and contrast in each band."""
+    """Return a patch of a window's size, with the window's mean and contrast in each band."""
     values = torch.from_numpy(patch[None].astype(np.float32))
     scaled = torch.nn.functional.interpolate(values, window.shape[1:], mode="bilinear", antialias=True)[0].numpy()
     own, other = (one.reshape(3, -1).astype(np.float64) for one in (scaled, window))
     moved = (own - own.mean(1, keepdims=True)) / np.maximum(own.std(1, keepdims=True), 1)
-    # Built ground has more contrast than fields; half-way between the two.
+    # Built-up areas have more contrast than fields, so use the average of both.
     contrast = (other.std(1, keepdims=True) + own.std(1, keepdims=True)) / 2
     made = moved * contrast + other.mean(1, keepdims=True)
     return np.asarray(np.clip(np.rint(made), 0, 255).reshape(window.shape), np.uint8)

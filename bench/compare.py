@@ -1,10 +1,10 @@
-"""Compares this checkout with an older one, by turns in one run: indexing, a text query over the API, opening, memory.
+"""Compares this checkout with an older one, alternately in one run: indexing, text queries over HTTP, opening, memory.
 
     git worktree add --detach ../older COMMIT
     python -m bench.compare --old ../older
 
-Each fills an archive with the same synthetic scenes. Times are processor time, so that other work on the machine shows
-little; each figure is a median over the rounds.
+Each fills an archive with the same synthetic scenes. Times are processor times, which depend little on other load of
+the machine; each figure is a median over the rounds.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).parents[1]
-# What the two checkouts share; the rest of their modules have other names.
+# Uses only names that exist in both checkouts.
 _FILL = """
 import sys
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Says what each raster of public test corpora is taken for, and compares that with a table of an earlier run.
+"""Lists how each raster of public test corpora is recognised, and compares this with the table of an earlier run.
 
 Each folder in DIR is a corpus: a clone of GDAL's autotest, rasterio, rio-tiler, torchgeo, stactools, pystac, … Rasters
-are opened in reader processes, as by `bandsight index`, since corpora hold files that crash decoders. What differs from
-the table is printed, and the exit code is 1; corpora that are not in DIR are not compared. --write replaces it.
+are opened in reader processes, as by `bandsight index`, because some files crash decoders. Differences from the table
+are printed, and the exit code is 1 if there are any; corpora that are not in DIR are not compared. --write replaces the
+table.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def _place(source: Source, corpus: Path) -> str:
 
 
 def _reason(source: Source, error: BandsightError) -> str:
-    """Return a refusal without paths of this machine."""
+    """Return a refusal without local paths."""
     text = str(error)
     for href in source.hrefs:
         text = text.replace(href, raster_path(href).name)
@@ -81,7 +82,7 @@ def _reason(source: Source, error: BandsightError) -> str:
 
 
 def counts(rows: Iterable[Row]) -> str:
-    """Return a table (Markdown) of counts: taken and refused files of each corpus, and the kinds of refusals."""
+    """Return a table (Markdown) of counts: accepted and refused files of each corpus, and the reasons of refusals."""
     taken: Counter[str] = Counter()
     refused: dict[str, Counter[str]] = {}
     for row in rows:
@@ -103,7 +104,7 @@ def _kind(refusal: str) -> str:
 
 
 def differences(known: Mapping[tuple[str, str], Row], found: Iterable[Row]) -> list[str]:
-    """Return what differs from a table, one line for each file."""
+    """Return the differences from a table, one line per file."""
     lines, seen, corpora = [], set(), set()
     for row in found:
         key = row["corpus"], row["file"]

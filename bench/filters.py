@@ -1,9 +1,9 @@
-"""Times how filters are decided at a million made-up tiles, beside a plain comparison of every tile in the same run.
+"""Measures how fast filters are evaluated on a million synthetic tiles, compared with a naive loop in the same run.
 
     python -m bench.filters --tiles 1000000
 
-Tiles lie in scenes on a grid over the Earth. Times are processor times of one thread: run it with OMP_NUM_THREADS=1.
-The plain way compares the four sides and the property of every tile with NumPy; both must let the same number pass.
+Tiles belong to scenes on a grid over the Earth. Times are processor times of one thread: run it with OMP_NUM_THREADS=1.
+The naive way compares the four sides and the property of every tile with NumPy; both must select the same number.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measured(tiles: int, segments: int) -> dict[str, dict[str, float]]:
-    """Return by filter the ms of both ways and the share that passes."""
+    """Return, for each filter, the ms of both ways and the share of tiles that pass."""
     views, boxes, clouds = made_up(tiles, segments)
 
     def footprints(ids: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -69,7 +69,7 @@ def measured(tiles: int, segments: int) -> dict[str, dict[str, float]]:
 
 
 def made_up(tiles: int, segments: int) -> tuple[list[AttributeView], NDArray[np.float64], NDArray[np.float64]]:
-    """Return a view of each segment, the sides of all tiles (4, n) in degrees, and their clouds in percent."""
+    """Return a view of each segment, the sides of all tiles (4, n) in degrees, and their cloud cover in percent."""
     rng = np.random.default_rng(3)
     count = -(-tiles // _A_SCENE)
     corner = np.stack([rng.uniform(-179, 178, count), rng.uniform(-80, 79, count)])

@@ -44,7 +44,7 @@ _SO400M: dict[str, Any] = {
         "timm_pool": "map",
         "timm_proj": "none",
     },
-    # Not used, therefore as small as possible.
+    # Unused, so it is as small as possible.
     "text_cfg": {"context_length": 8, "vocab_size": 8, "width": 64, "heads": 1, "layers": 1},
 }
 _MATRIX = 8192
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(encoder: ClipEncoder, *, batch: int, side: int, scenes: int, workers: int, matrix: int) -> dict[str, Any]:
-    """Measure the tower alone, with tiles from memory, and in jobs; plain, and compiled where that is faster."""
+    """Measure the tower alone, with tiles from memory, and in jobs; plain, and compiled if that is faster."""
     size, device = encoder.image_size, encoder.device
     flop = _flop(encoder)
     roofline = _matmul_flops(device, matrix)

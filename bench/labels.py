@@ -1,16 +1,16 @@
-"""Measures classifiers of few labels beside single queries, on a labelled data set that is split in two.
+"""Compares classifiers trained on few labels with single queries, on a labelled data set that is split in two.
 
 One half becomes an archive from which labels are drawn; the other is only scored. For each draw and class:
 
 - the sentence of the class;
-- the best single query: the sentence, or the positive example that does best on the other half (an oracle);
-- twice the mean of the positives less the mean of the negatives;
-- the classifier of the same labels, half of them positive, drawn at random;
-- the classifier of as many labels that `propose` has chosen, five at a time, beginning with the sentence.
+- the best single query: the sentence, or the positive example that performs best on the other half (an oracle);
+- twice the mean of the positives minus the mean of the negatives;
+- a classifier trained on the same labels, half of them positive, drawn at random;
+- a classifier trained on as many labels chosen by `propose`, five at a time, starting with the sentence.
 
-What is looked for is a class, or, harder, a word of the captions that people wrote (`--words`). Figures are means over
-draws and classes, with 95% intervals over draws. The cross-validated average precision is compared with that of the
-other half at the share of positives of the labels.
+The target is a class or, which is harder, a word from human captions (`--words`). Figures are means over draws and
+classes, with 95% intervals over draws. The cross-validated average precision is compared with that on the other half,
+at the labels' share of positives.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from bandsight.search.searcher import Searcher
 _ROUND = 5
 _LEAST = 15
 _BATCH = 32
-# Captions of an image that name what it is counted as showing.
+# Minimum number of captions with a word for an image to count as showing it.
 _NAMED = 2
 _ANY = Filter()
 
@@ -54,7 +54,7 @@ class Data:
     vectors: NDArray[np.float32]
     """Shape (n, dim)."""
     targets: dict[str, NDArray[np.bool_]]
-    """What is looked for, by its sentence: whether each image shows it, shape (n,)."""
+    """For each target, by its sentence: whether each image shows it, shape (n,)."""
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def encoded(encoder: Encoder, path: Path, most: int, words: list[str]) -> Data:
-    """Return the vectors of images drawn from a data set."""
+    """Return the vectors of random images of a data set."""
     import torch
 
     side = (encoder.image_size, encoder.image_size)
@@ -178,7 +178,7 @@ def _one(
     own = classifier.report["classes"]["target"].get("average_precision")
     if own is not None:
         low, high = own["interval"]
-        # As many with the class as without, as among the labels.
+        # Equal numbers with and without the class, as among the labels.
         others = rng.choice(np.flatnonzero(~known), min(int(known.sum()), int((~known).sum())), replace=False)
         even = np.concatenate([np.flatnonzero(known), others])
         held_out = average_precision(logits[even].astype(np.float32), known[even])
@@ -206,7 +206,7 @@ def _interval(values: list[float]) -> Any:
 
 
 def _archive_of(encoder: Encoder, vectors: NDArray[np.float32], path: Path) -> Searcher:
-    """Return an archive of vectors, each a tile at a place of its own; the first has id 1."""
+    """Return an archive of vectors, each a tile at its own place; ids start at 1."""
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     with ArchiveWriter.create(path, identity) as writer:
         writer.add([(*archive_entry(len(vectors)), vectors)])
@@ -214,7 +214,7 @@ def _archive_of(encoder: Encoder, vectors: NDArray[np.float32], path: Path) -> S
 
 
 def archive_entry(count: int) -> tuple[SceneRecord, list[TileRecord]]:
-    """Return a scene of tiles, each at a place of its own."""
+    """Return a scene of tiles, each at its own place."""
     whole = LonLatBox(west=-170, south=-80, east=170, north=80)
     scene = SceneRecord(
         key="bench",

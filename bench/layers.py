@@ -1,9 +1,9 @@
-"""Times the way from 20 labels to a layer, beside one exact scan of the vectors, over made-up tiles.
+"""Measures the time from 20 labels to a layer, relative to one exact scan of the vectors, on synthetic tiles.
 
     OMP_NUM_THREADS=2 python -m bench.layers --tiles 1000000
 
 Vectors are random around 50 centres; labels are 10 tiles of one centre and 10 others. Times are medians over rounds:
-seconds on the clock, and of processors (all threads). A scan is `Archive.similarities` for one vector.
+wall time, and processor time of all threads, in seconds. A scan is `Archive.similarities` for one vector.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _TERM = ClassifierTerm(name="bench")
 
 
 class _Encoder:
-    """Encodes every sentence as the first centre, so that no time is spent on a model."""
+    """Encodes every sentence as the first centre, so that the model takes no time."""
 
     def __init__(self, centre: NDArray[np.float32]) -> None:
         self._centre = centre
@@ -76,7 +76,7 @@ def measured(path: Path, tiles: int, rounds: int) -> dict[str, Any]:
         for step in steps.values():
             step()
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
-        # By turns, so that other load meets all steps alike.
+        # Alternately, so that other load affects all steps equally.
         for _ in range(rounds):
             for name, step in steps.items():
                 taken[name].append(_seconds(step))

@@ -1,11 +1,11 @@
-"""Benchmarks imagery on the map: which share of a view has arrived one second after the map has moved to results.
+"""Benchmarks imagery on the map: the share of a view that has arrived one second after the map has moved to results.
 
     python -m bench.map_imagery --archive demo-archive [--out FILE]
 
-For each sentence, the view is the one that the page fits to its results, 1280 × 800 pixels, and its map
-tiles are requested as a browser does: six at a time, from the middle outwards. Every view is requested
-once, by a server that has just started, so that nothing is ready but the archive's own pyramids. Empty the folder
-`pyramids` of the archive to see what they are worth; the server writes them again.
+For each sentence, the view is the one that the page fits to its results, 1280 × 800 pixels, and its map tiles are
+requested like a browser does: six at a time, from the centre outwards. Every view is requested once, from a server that
+has just started, so that nothing is cached except the archive's pyramids. Empty the archive's folder `pyramids` to
+measure without them; the server writes them again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from bench.page import served
 _SENTENCES = ("a lake surrounded by fields", "a village with houses", "bare mountains", "a dense forest", "a river")
 _WIDTH, _HEIGHT, _TILE_PX, _PAD, _MAX_ZOOM = 1280, 800, 256, 64, 16
 _CONNECTIONS, _TOP, _WITHIN_S = 6, 12, 1.0
-# As `nearBest` of the page: results farther away than so many times the size of the best one are not in the view.
+# As in the page's `nearBest`: results farther away than this multiple of the best one's size are not in the view.
 _MOST_WIDE = 24
 
 Box = tuple[float, float, float, float]
@@ -80,7 +80,7 @@ def measure(url: str, text: str) -> dict[str, Any]:
 
 
 def near_best(boxes: list[Box]) -> list[Box]:
-    """Return the boxes that the page shows at once: the best, and in their order those that lie close enough to it."""
+    """Return the boxes that the page shows together: the best one, and those close enough to it, in order."""
     west, south, east, north = boxes[0]
     wide, high = _MOST_WIDE * (east - west), _MOST_WIDE * (north - south)
     kept = []
@@ -93,7 +93,7 @@ def near_best(boxes: list[Box]) -> list[Box]:
 
 
 def fitted(boxes: list[Box]) -> tuple[int, Box]:
-    """Return the zoom of map tiles and the box of the view that shows these boxes, as `fitBounds` of MapLibre does."""
+    """Return the zoom of map tiles and the box of the view that fits these boxes, like MapLibre's `fitBounds`."""
     west, south = min(box[0] for box in boxes), min(box[1] for box in boxes)
     east, north = max(box[2] for box in boxes), max(box[3] for box in boxes)
     left, right = _x(west), _x(east)
@@ -110,7 +110,7 @@ def fitted(boxes: list[Box]) -> tuple[int, Box]:
 
 
 def tiles_of(view: Box, zoom: int, bounds: Box) -> Iterator[tuple[int, int, int]]:
-    """Return the map tiles of a view within a layer's bounds, those in the middle first."""
+    """Return the map tiles of a view within a layer's bounds, starting at the centre."""
     count = 2**zoom
     left, right = max(view[0], _x(bounds[0])), min(view[2], _x(bounds[2]))
     top, bottom = max(view[1], _y(bounds[3])), min(view[3], _y(bounds[1]))

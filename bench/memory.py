@@ -27,7 +27,7 @@ _SAMPLE_S = 0.1
 
 
 class NullEncoder384(NullEncoder):
-    """With vectors as long as those of the embedded model."""
+    """A model with vectors as long as those of the embedded model."""
 
     dim = 384
 

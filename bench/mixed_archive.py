@@ -1,9 +1,9 @@
-"""Measures rankings across sensors: one archive of labelled images of several families, 40 questions.
+"""Compares ways of ranking across sensors: one archive of labelled images of several families, 40 queries.
 
     python -m bench.mixed_archive DATA --model embedded
 
-DATA is the folder with the training sets (`more/`). Each way to rank gets precision at 10 and at 50 (or at as many as
-there are right ones), with 95% intervals over the questions, and the difference to raw cosines.
+DATA is the folder with the training sets (`more/`). The results are precision at 10 and at 50 (or at the number of
+relevant images, if smaller) with 95% intervals over the queries, and the difference from raw cosines.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bandsight.model.calibration import background_sentences
 from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import Probabilities, family
 
-# Most images of each class of a set, so that no set is nearly all of the archive.
+# Maximum number of images per class of a set, so that no set dominates the archive.
 _SETS = {
     "nwpu_captions": 40,
     "eurosat_rgb": 60,
@@ -90,7 +90,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "a parking lot": ("parking lot",),
     "a wetland": ("wetland",),
 }
-# Classes that may show the thing without being named after it; they count neither way.
+# Classes that may show the target without being named after it; they are ignored.
 _UNSURE: dict[str, tuple[str, ...]] = {
     "water": ("wetland", "bridge", "golf course"),
     "houses": ("church", "commercial area", "intersection", "palace"),
@@ -113,13 +113,13 @@ class Mixed:
     families: NDArray[np.str_]
     """Family of each image, shape (n,)."""
     background: NDArray[np.float32]
-    """Unit vectors of ordinary things, shape (b, dim)."""
+    """Unit vectors of the background sentences, shape (b, dim)."""
     probabilities: Probabilities
     """Converts the model's scores to probabilities."""
 
 
 Rank = Callable[[Mixed, NDArray[np.float32]], NDArray[np.float32]]
-"""Returns the scores of all images, shape (n,), for a question's unit vector, shape (dim,)."""
+"""Returns the scores of all images, shape (n,), for a query's unit vector, shape (dim,)."""
 
 
 def raw(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -128,12 +128,12 @@ def raw(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def less_background(share: float) -> Rank:
-    """Return cosines less a share of the mean cosine with the background."""
+    """Return cosines minus a share of the mean cosine with the background."""
     return lambda archive, text: archive.vectors @ (text - share * archive.background.mean(axis=0))
 
 
 def softmax(scale: float) -> Rank:
-    """Return log-probabilities among the question and the background at a scale."""
+    """Return log-probabilities of the query among the background sentences, at a scale."""
 
     def rank(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
         others = scale * (archive.vectors @ archive.background.T)
@@ -144,7 +144,7 @@ def softmax(scale: float) -> Rank:
 
 
 def by_family(*, spread: bool, share: float = 1.0) -> Rank:
-    """Return cosines less the mean of the family's cosines with the background, over their spread if asked."""
+    """Return cosines minus the family's mean cosine with the background, optionally divided by their spread."""
 
     def rank(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = archive.vectors @ text
@@ -160,7 +160,7 @@ def by_family(*, spread: bool, share: float = 1.0) -> Rank:
 
 
 def centred(share: float) -> Rank:
-    """Return cosines less a share of the question's own mean cosine within the family."""
+    """Return cosines minus a share of the query's mean cosine within the family."""
 
     def rank(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = archive.vectors @ text
@@ -173,7 +173,7 @@ def centred(share: float) -> Rank:
 
 
 def less_both(share: float) -> Rank:
-    """Return cosines less the mean cosine with the background, then less a share of their mean within the family."""
+    """Return cosines minus the mean cosine with the background, minus a share of the mean of these in the family."""
 
     def rank(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
         return centred(share)(archive, text - archive.background.mean(axis=0))
@@ -250,7 +250,7 @@ def _some(path: Path, most: int) -> Split:
 
 
 def measure(archive: Mixed, texts: NDArray[np.float32], way: Rank) -> dict[int, list[float]]:
-    """Return the precision of each question at 10 and at 50."""
+    """Return the precision at 10 and at 50 of each query."""
     out: dict[int, list[float]] = {10: [], 50: []}
     for (question, classes), text in zip(QUESTIONS.items(), texts, strict=True):
         counted = ~np.isin(archive.classes, _UNSURE.get(question, ()))
@@ -262,7 +262,7 @@ def measure(archive: Mixed, texts: NDArray[np.float32], way: Rank) -> dict[int, 
 
 
 def summary(found: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:
-    """Return the mean of each way with its interval, and the difference to the first way."""
+    """Return the mean of each way with its interval, and the difference from the first way."""
     bootstrap = Bootstrap(len(QUESTIONS))
     first = next(iter(found.values()))
     rows = []
@@ -309,7 +309,7 @@ def main() -> None:
 
 
 def compare(archive: Mixed, texts: NDArray[np.float32]) -> dict[str, Any]:
-    """Return the figures of all ways, and what they were measured on."""
+    """Return the figures of all ways, and the data they were measured on."""
     found = {name: measure(archive, texts, way) for name, way in WAYS.items()}
     names, counts = np.unique(archive.families, return_counts=True)
     return {

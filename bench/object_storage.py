@@ -1,10 +1,10 @@
-"""Measures an archive whose files are on S3 beside the same archive in a folder, on servers that it starts itself.
+"""Compares an archive with its files on S3 with the same archive in a folder, on servers that it starts itself.
 
     python -m tests.cluster.install
     OMP_NUM_THREADS=1 python -m bench.object_storage --tiles 100000 --dim 768
 
-The catalog is in PostgreSQL, the files on SeaweedFS, both on this machine: a network adds its own times. Vectors are
-random. "First" searches find no copies on this machine, later ones find all.
+The catalog is in PostgreSQL and the files are on SeaweedFS, both on this machine; a network adds its own latency.
+Vectors are random. "First" searches find no local copies, later ones find all.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def measured(folder: Path, urls: dict[str, str], count: int, dim: int) -> dict[s
     with Archive.open(two) as remote:
         report["open_first_s"] = round(time.perf_counter() - began, 2)
         some = np.sort(rng.choice(np.arange(1, count + 1), 1000, replace=False)).tolist()
-        # Spread over the whole: ranges, as long as little of each file is asked for.
+        # Spread over all segments: ranges are requested as long as little of each file is needed.
         report["rows_1000_by_ranges_ms"] = _once_ms(lambda: remote.vectors(some))
         report["cache_bytes_after_ranges"] = remote.files.cache.size_bytes if remote.files else 0
         report["exact_first_ms"] = _once_ms(lambda: nearest(remote, query, 10, Filter(), exact=True))

@@ -3,7 +3,7 @@
     python -m bench.on_ray --rounds 3
 
 Both use the same cores and run alternately, because the machine may be shared; the result is the median of the ratios
-of their times. Workers have begun and models are loaded before the time counts.
+of their times. Starting the workers and loading the models is not included.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def run(scenes: Path, archive: Path, model: BatchEncoder, executor: RayExecutor 
 
 
 def on_ray(model: BatchEncoder, scenes: Path) -> RayExecutor:
-    """Return an executor whose workers have begun, each with its share of the cores."""
+    """Return an executor with running workers, each with its share of the cores."""
     setup = WorkerSetup(
         load=partial(load_model, "embedded", "cpu"),
         digest=model.digest,

@@ -1,7 +1,7 @@
-"""Counts the modules and functions of Bandsight that one text query passes, from the request to GeoJSON.
+"""Counts the modules and functions of Bandsight that run for one text query, from the request to GeoJSON.
 
-The archive is small and synthetic, the model is the embedded one. What runs only for the first query is not counted,
-nor are functions that a request for /conformance passes too.
+The archive is small and synthetic; the model is the embedded one. Functions that run only for the first query, or also
+for a request of /conformance, do not count.
 """
 
 import argparse
@@ -80,12 +80,12 @@ def main() -> None:
 
 
 def _measured(passed: Passed, ask: Callable[[], object], idle: Callable[[], object] = lambda: None) -> dict[str, Any]:
-    """Return how many modules and functions a query passes, and the functions of each module.
+    """Return the numbers of modules and functions that run for a query, and the functions of each module.
 
     Args:
-        passed: Watches.
-        ask: Answers one query.
-        idle: Does all that is not part of a query; what it passes is left out.
+        passed: Records functions.
+        ask: Runs one query.
+        idle: Runs everything that is not part of a query; its functions are left out.
     """
     for call in (ask, ask, idle, idle):
         call()

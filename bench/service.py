@@ -1,8 +1,8 @@
-"""Benchmarks a server under abuse, the cost of what every request passes, and several workers.
+"""Benchmarks a server under abuse, the overhead of middleware, and several workers.
 
-`python -m bench.service --archive DIR` starts servers on an archive from `bench.api_archive`. A plain client sends
-searches with new sentences, first alone, then beside an abusive client at another address of this machine; figures are
-ratios of the two. `--before CHECKOUT` does the same with the code of another checkout, in turn.
+`python -m bench.service --archive DIR` starts servers on an archive from `bench.api_archive`. A normal client sends
+searches with new sentences, first alone, then together with an abusive client at another address of this machine;
+figures are ratios of the two. `--before CHECKOUT` alternates with the code of another checkout.
 """
 
 import argparse
@@ -126,14 +126,14 @@ def server(checkout: Path, archive: Path, **settings: str) -> Iterator[tuple[int
 
 
 def under_attack(checkout: Path, archive: Path, attack: str, seconds: float) -> dict[str, Any]:
-    """Return latencies of a plain client alone and beside an attack, the most memory, and what the attack got."""
+    """Return latencies of a normal client alone and during an attack, peak memory, and the attack's statuses."""
     with server(checkout, archive) as (port, process):
         _plain(port, 2)
         base = process.memory_info().rss
         alone = _plain(port, seconds / 2)
         stop, peak = threading.Event(), [base]
         watcher = threading.Thread(target=_watch, args=(process, stop, peak), daemon=True)
-        # Another process, with the lowest priority: an attacker's own work would be on another machine.
+        # Another process with the lowest priority, because an attacker's work would be on another machine.
         command = ["nice", "-n", "19", sys.executable, "-m", "bench.service", "--attack", attack, "--port", str(port)]
         attacker = subprocess.Popen(
             command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -159,7 +159,7 @@ def under_attack(checkout: Path, archive: Path, attack: str, seconds: float) -> 
 
 
 def attack_until_told(name: str, port: int) -> None:
-    """Attack a server with eight threads until standard input ends; print the statuses that they got."""
+    """Attack a server with eight threads until standard input ends; print the statuses of the responses."""
     attack, stop, answers = ATTACKS[name](), threading.Event(), Counter[str]()
     threads = [threading.Thread(target=attack, args=(port, stop, answers), daemon=True) for _ in range(8)]
     for thread in threads:
@@ -173,7 +173,7 @@ def attack_until_told(name: str, port: int) -> None:
 
 
 def _plain(port: int, seconds: float) -> list[float]:
-    """Send searches with new sentences for some seconds; return their times in s, infinite for failures."""
+    """Send searches with new sentences for some seconds; return their times, s, or infinity for failures."""
     times: list[float] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or not times:
@@ -210,7 +210,7 @@ def _watch(process: psutil.Process, stop: threading.Event, peak: list[int]) -> N
 
 
 def _repeat(method: str, path: str, body: Callable[[], bytes] = bytes, kind: str = "application/json") -> Attack:
-    """Return an attack that sends a request again and again, with one of some bodies."""
+    """Return an attack that repeats a request with random bodies from a list."""
     bodies = [body() for _ in range(3)]
 
     def attack(port: int, stop: threading.Event, answers: Counter[str]) -> None:
@@ -237,7 +237,7 @@ def _sentences() -> bytes:
 
 
 def _progressive() -> bytes:
-    """Return a search with half a megabyte of JPEG of 49 million pixels, whose scans are decoded one after another."""
+    """Return a search with a progressive JPEG of half a megabyte and 49 million pixels."""
     out = io.BytesIO()
     Image.new("RGB", (7000, 7000), tuple(_RNG.integers(0, 255, 3).tolist())).save(out, "JPEG", progressive=True)
     data = out.getvalue()
@@ -252,7 +252,7 @@ def _many_values() -> bytes:
 
 
 def _half_heads(port: int, stop: threading.Event, answers: Counter[str]) -> None:
-    """Hold connections open whose request never becomes complete."""
+    """Hold connections open with incomplete requests."""
     held: list[socket.socket] = []
     while not stop.is_set():
         if len(held) < 1100 // 8:
@@ -285,7 +285,7 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
 
 
 async def cost_of_middleware(archive: Path) -> dict[str, float]:
-    """Return what keys, limits, admission, logs and metrics add to a request, ms, called without a network."""
+    """Return the overhead of keys, limits, admission, logs and metrics per request, ms, without a network."""
     from pydantic import SecretStr
 
     from bandsight.archive import Archive
@@ -303,7 +303,7 @@ async def cost_of_middleware(archive: Path) -> dict[str, float]:
         sys.stderr = stderr
         headers = [(b"authorization", f"Bearer {key}".encode()), (b"host", b"localhost")]
         whole = app.build_middleware_stack()
-        # What is below admission: the route itself, and errors.
+        # The layers below admission: the route itself, and error handling.
         bare: Any = whole
         while type(bare).__name__ != "FirstRunMiddleware":
             bare = getattr(bare, "_app", None) or bare.app
@@ -349,7 +349,7 @@ async def _call(asgi: Any, app: Any, headers: list[tuple[bytes, bytes]]) -> None
 
 
 def queries_per_s(checkout: Path, archive: Path, workers: int, seconds: float) -> dict[str, float]:
-    """Return how many searches eight clients get answered in a second."""
+    """Return the number of searches per second with eight clients."""
     with server(checkout, archive, BANDSIGHT_WORKERS=str(workers)) as (port, process):
         done: list[int] = []
         end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Indexes real scenes of several sensors, asks them by sentence and by picture, shows the hits, serves the page."""
+"""Indexes real scenes of several sensors, searches them by sentence and image, shows the hits, and serves the page."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ from indexer.pipeline import index
 
 _CACHE, _ARCHIVE, _SHEET = Path(".cache/demo"), Path("demo-archive"), Path("demo-archive/sheet.png")
 _TOP = 6
-# A picture of 0.1 m, and by how much coarser it is cut: the model knows ground from 0.3 m up.
+# An image of 0.1 m, and the factor by which it is downsampled, because the model was trained on 0.3 m and more.
 _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a lake surrounded by fields", ()),
     ("farmland divided into fields", ()),

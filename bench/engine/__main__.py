@@ -2,9 +2,9 @@
 
     python -m bench.engine --rows 1000000 --dim 1152 --folder /data/bench
 
-Stages leave their figures in bench/results/engine-ROWSxDIM.json; a stopped run continues with the next one. Run
-it with OMP_NUM_THREADS=1: then the time that the processor spent (`cpu_ms`) is what an idle core would take, and can be
-trusted where the machine is shared; wall times are given beside it. Queries of both sides take turns.
+Stages write their figures to bench/results/engine-ROWSxDIM.json; an interrupted run continues with the next one. Run it
+with OMP_NUM_THREADS=1: then the processor time (`cpu_ms`) is that of an idle core, even if the machine is shared; wall
+times are given too. Queries of both sides alternate.
 """
 
 import argparse
@@ -29,10 +29,10 @@ Stage = Callable[["Run"], dict[str, Any]]
 
 
 class Run:
-    """One size of archive, and where its things lie."""
+    """An archive of one size, and the paths of its files."""
 
     def __init__(self, folder: Path, rows: int, dim: int, vectors: Path | None, texts: Path | None) -> None:
-        """Name the places; given vectors (.npy) take the place of made-up ones."""
+        """Initialize; vectors from a file (.npy) replace synthetic ones."""
         folder.mkdir(parents=True, exist_ok=True)
         self.rows, self.dim, self.given_texts = rows, dim, texts
         self.vectors = vectors or folder / f"vectors-{rows}x{dim}.npy"
@@ -46,14 +46,14 @@ class Run:
         return made_up.MadeUp(self.dim, self.rows).queries(answering.QUERIES)
 
     def sentences(self) -> Any:
-        """Return the sentences that recall is measured with; none is a query."""
+        """Return the sentences that `optimize` measures recall with; none is a query."""
         if self.given and self.given_texts is not None:
             return np.load(self.given_texts)[-_PROBES:].astype(np.float32)
         return made_up.MadeUp(self.dim, self.rows).texts(_PROBES, 1)
 
 
 def fill(run: Run) -> dict[str, Any]:
-    """Write vectors, catalog and columns, as an index job does."""
+    """Write vectors, catalog and columns, like an indexing job."""
     if not run.given:
         made_up.write(run.vectors, run.dim, run.rows)
     with ArchiveWriter.open_or_create(run.archive, model(run.dim)) as archive:
@@ -62,7 +62,7 @@ def fill(run: Run) -> dict[str, Any]:
 
 
 def compact(run: Run) -> dict[str, Any]:
-    """Write the small segments of the commits together."""
+    """Merge the small segments of the commits."""
     with ArchiveWriter.open(run.archive) as archive:
         return archive.compact()
 
@@ -83,7 +83,7 @@ def sizes(run: Run) -> dict[str, Any]:
 
 
 def opening(run: Run) -> dict[str, Any]:
-    """Open, answer and search in a process of its own, and look at its memory."""
+    """Open the archive and search it in a separate process, and measure its memory."""
     return _alone(run, "opening")
 
 
@@ -93,7 +93,7 @@ def compare(run: Run) -> dict[str, Any]:
 
 
 def append(run: Run) -> dict[str, Any]:
-    """Add a tenth more tiles; they are found at once, and nothing is rebuilt."""
+    """Add a tenth more tiles, which are found immediately, without rebuilding."""
     count = run.rows // _APPENDED
     more = made_up.MadeUp(run.dim, run.rows).images(count, 77).astype(np.float16)
     with ArchiveWriter.open(run.archive) as archive:

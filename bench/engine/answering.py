@@ -1,4 +1,4 @@
-"""Asks an archive, and an exact FAISS scan of the same rows, and compares answers, times and memory."""
+"""Queries an archive and an exact FAISS scan of the same rows, and compares results, times and memory."""
 
 import json
 import statistics
@@ -21,15 +21,15 @@ from bench.engine.fill import resident, strip
 
 QUERIES, K = 200, 10
 SHARES = (1.0, 0.1, 0.01, 0.001, 0.0001)
-# Recall is of all queries, times are of these.
+# Number of queries whose times are measured; recall uses all queries.
 _ASKED, _CHUNK = 40, 1 << 16
 Queries = dict[str, NDArray[np.float32]]
 
 
 def compare(archive: Path, vectors: Path, rows: int, queries: Queries) -> dict[str, Any]:
-    """Return times and recall beside FAISS's `IndexFlatIP`, without filters and with filters of several shares.
+    """Return times and recall compared with FAISS's `IndexFlatIP`, without filters and with filters of several shares.
 
-    Every question that is timed is asked of both in turn, and the median of the ratios counts.
+    Both run alternately for every timed query; the result is the median of the ratios.
     """
     flat = _flat(vectors, rows)
     report: dict[str, Any] = {"threads": faiss.omp_get_max_threads(), "unfiltered": {}, "filtered": {}}
@@ -52,7 +52,7 @@ def compare(archive: Path, vectors: Path, rows: int, queries: Queries) -> dict[s
 
 
 def opening(archive: Path, queries: Queries) -> dict[str, Any]:
-    """Return how long opening and the first answer take, and what the process then holds in memory."""
+    """Return the times of opening and of the first search, and the memory of the process afterwards."""
     before = resident([])["own"]
     wall, cpu = time.perf_counter(), time.process_time()
     opened = Archive.open(archive)
@@ -91,7 +91,7 @@ def time_queries(archive: Archive, queries: Queries) -> dict[str, float]:
 
 
 def given_queries(vectors: Path, texts: Path | None, rows: int) -> Queries:
-    """Return real queries: rows beyond those that the archive holds, and sentences."""
+    """Return real queries: rows that are not in the archive, and sentences."""
     beyond = np.load(vectors, mmap_mode="r")[rows : rows + QUERIES].astype(np.float32)
     made = {"image": beyond}
     if texts is not None:
@@ -100,7 +100,7 @@ def given_queries(vectors: Path, texts: Path | None, rows: int) -> Queries:
 
 
 def _unfiltered(archive: Archive, flat: Any, queries: NDArray[np.float32]) -> dict[str, Any]:
-    # Before anything is timed, so that the rescored rows are in the page cache, as Flat's are in its memory.
+    # Before the measurement, so that the rescored rows are in the page cache, as Flat's are in memory.
     recall = _recall(archive, queries, None, flat.search(queries, K)[1] + 1)
     ratios, cpu_ratios, mine, own, exact, exact_cpu = [], [], [], [], [], []
     for query in queries[:_ASKED]:
@@ -147,7 +147,7 @@ def _filtered(
 def _recall(
     archive: Archive, queries: NDArray[np.float32], wanted: Filter | None, truth: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Return the share of the true neighbours that are found, one query at a time as users ask, and its error."""
+    """Return the share of the true neighbours that are found, with one query at a time, and its error."""
     found = [nearest(archive, query, K, wanted)[0] for query in queries]
     hits = [len({hit.tile.id for hit in one} & {*true.tolist()}) for one, true in zip(found, truth, strict=True)]
     shares = [count / truth.shape[1] for count in hits]
@@ -158,7 +158,7 @@ def _recall(
 
 
 def _scores(vectors: Path, rows: int, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return every score, shape (queries, rows): the referee of filtered searches."""
+    """Return every score, shape (queries, rows): the reference for filtered searches."""
     stored = np.load(vectors, mmap_mode="r")
     parts = [
         queries @ stored[start : min(rows, start + _CHUNK)].astype(np.float32).T for start in range(0, rows, _CHUNK)
@@ -167,7 +167,7 @@ def _scores(vectors: Path, rows: int, queries: NDArray[np.float32]) -> NDArray[n
 
 
 def _filter_alone(archive: Archive, wanted: Filter) -> dict[str, float]:
-    """Return what it takes to tell which tiles pass."""
+    """Return the time to evaluate filters."""
     times = [_timed(lambda: archive.store.choose(wanted).count)[2] for _ in range(10)]
     return {"filter_alone_cpu_ms": round(statistics.median(times), 2)}
 
@@ -188,14 +188,14 @@ def _flat(vectors: Path, rows: int) -> Any:
 
 
 def _timed(ask: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return the answer, and wall and processor time in ms."""
+    """Return the result, and wall and processor time in ms."""
     wall, cpu = time.perf_counter(), time.process_time()
     answer = ask()
     return answer, 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure in a process of its own."""
+    """Measure in a separate process."""
     _, archive, rows, *given = arguments
     with Archive.open(Path(archive)) as opened:
         dim = opened.model.dim

@@ -1,4 +1,4 @@
-"""The archive engine as the peers are asked: its vector store, with the number to filter by in the column of shares."""
+"""Runs the archive engine like the peers: its vector store, with the number to filter by in the column of shares."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,16 +18,16 @@ from bandsight.vectors.port import Snapshot
 from bench.engine import made_up
 
 _SEGMENT, _PROBES = 50_000, 500
-# The numbers to filter by lie below this.
+# Exclusive maximum of the numbers to filter by.
 _NUMBERS = 1_000_000
 
 
 def by_value(
     vectors: NDArray[np.float16], values: NDArray[np.int64], folder: Path
 ) -> Iterator[tuple[str, Callable[[NDArray[np.float32], int, int], list[int]]]]:
-    """Fill, optimize, and ask; the values stand in a column of the tiles, as numbers that filters compare."""
+    """Fill, optimize and query a store; the numbers to filter by are in a column of the tiles."""
     count, dim = vectors.shape
-    # In a process of its own, so that what building takes is not counted as what answering holds.
+    # In a separate process, so that memory for building does not count as memory for searching.
     with ProcessPoolExecutor(1, get_context("fork")) as builder:
         segments = builder.submit(_build, vectors, values, folder).result()
     store = LocalVectorStore(folder, dim, _none_read, _none_read)
@@ -36,7 +36,7 @@ def by_value(
     highest = int(values.max())
 
     def ask(query: NDArray[np.float32], k: int, bound: int) -> list[int]:
-        # Turned round, so that `below` becomes the filter's `at least`.
+        # Negated, so that `below` becomes the filter's `at least`.
         least = Property(name=VALID_FRACTION, op=">=", value=1.0 - (bound - 0.5) / _NUMBERS)
         wanted = Filter() if bound > highest else Filter(properties=(least,))
         ids: list[int] = (store.search(query[None], k, wanted)[0][0] - 1).tolist()

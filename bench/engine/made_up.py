@@ -1,12 +1,12 @@
-"""Made-up vectors, shaped like those of a large image-text model.
+"""Synthetic vectors with a distribution like that of a large image-text model.
 
-What was measured on 20,000 real crops of aerial images through the embedded model (384 numbers): the mean vector has
-length 0.53 (a cone); the spectrum falls quickly (16 directions hold 84 % of the variance, participation ratio 14); the
-nearest neighbour has cosine 0.96, the tenth 0.94, the hundredth 0.89. Made-up images are harder: a cone of 0.58, a
-spectrum that falls as 1/(i + 4), so that 64 directions hold 58 % (participation ratio 100), clusters of very uneven
-size (Pareto) and spread around centres, tenth neighbour at 0.79. Sentences are on another cone, with half of a
-cluster's centre and as much noise: the best image has cosine 0.33, the tenth 0.22, all others 0.0 ± 0.05. All is
-turned at random, so that no axis means anything.
+Measured on 20,000 real crops of aerial images with the embedded model (384 numbers): the mean vector has length 0.53 (a
+cone); the spectrum falls quickly (16 directions have 84% of the variance, participation ratio 14); the nearest
+neighbour has cosine 0.96, the tenth 0.94, the hundredth 0.89. Synthetic images are harder: a cone of 0.58, a spectrum
+proportional to 1/(i + 4), so that 64 directions have 58% of the variance (participation ratio 100), clusters of very
+uneven size (Pareto) and spread around their centres, and the tenth neighbour at 0.79. Sentences are on another cone,
+with half of a cluster's centre and as much noise: the best image has cosine 0.33, the tenth 0.22, all others 0.0 ±
+0.05. Everything is rotated randomly, so that the axes have no meaning.
 """
 
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ _QUERIES_SEED = 99_999_999
 
 
 class MadeUp:
-    """Draws image and sentence vectors of one made-up model."""
+    """Draws image and sentence vectors of one synthetic model."""
 
     def __init__(self, dim: int, rows: int) -> None:
-        """Draw cones, clusters and spectrum for an archive of a size."""
+        """Draw cones, clusters and spectrum for an archive of some size."""
         rng = np.random.default_rng(0)
         clusters = max(50, rows // _ROWS_A_CLUSTER)
         spectrum = (np.arange(dim) + _FIRST) ** -_FALL
@@ -56,19 +56,19 @@ class MadeUp:
         return _unit(self._cones[1] + 0.5 * self._centres[own] + 0.5 * noise) @ self._turn
 
     def queries(self, count: int) -> dict[str, NDArray[np.float32]]:
-        """Return queries of each kind; none is a row."""
+        """Return queries of each kind, none of which is a row."""
         return {"image": self.images(count, _QUERIES_SEED), "text": self.texts(count, _QUERIES_SEED)}
 
 
 def chunks(dim: int, rows: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the rows of an archive, portion by portion."""
+    """Yield the rows of an archive in chunks."""
     made = MadeUp(dim, rows)
     for start in range(0, rows, _CHUNK):
         yield made.images(min(_CHUNK, rows - start), start + 1)
 
 
 def write(path: Path, dim: int, rows: int) -> None:
-    """Write the rows as float16 (.npy), unless they are there."""
+    """Write the rows as float16 (.npy), unless the file exists."""
     if path.exists():
         return
     unfinished = path.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""Draws what grows with the archive: time of a query, time of building, memory; from bench/results/engine-*.json.
+"""Plots query time, build time and memory by size of the archive, from bench/results/engine-*.json.
 
 python -m bench.engine.plot
 """
@@ -17,7 +17,7 @@ _KINDS = {"image": "C0", "text": "C1"}
 
 
 def main() -> None:
-    """Read all made-up sizes of one vector length and write one picture."""
+    """Read the results for all synthetic archives of one vector length and write a plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("bench/results"))
     parser.add_argument("--dim", type=int, default=1152)
@@ -30,7 +30,7 @@ def main() -> None:
     _line(left, runs, lambda run: run["compare"]["unfiltered"]["text"]["flat_cpu_ms"], "FAISS Flat, float32", "black")
     _line(middle, runs, lambda run: run["optimize"]["cpu_s"], "build and measure the index", "C2")
     _line(middle, runs, lambda run: run["fill"]["cpu_s"], "write catalog and vectors", "C3")
-    # Below some ten thousand tiles it is lost in what the process takes anyway.
+    # With fewer tiles, memory is dominated by the process itself.
     indexed = [run for run in runs if run["optimize"]["index"] != "none"]
     _line(right, indexed, lambda run: run["opening"]["resident_bytes_a_tile"]["sum"], "in memory", "C4")
     right.set_ylim(0, 300)

@@ -1,1 +1,1 @@
-"""How much of the true answer a search finds, for each kind of query, on made-up vectors of two shapes."""
+"""Recall of searches for each kind of query, on synthetic vectors of several distributions."""

@@ -1,10 +1,10 @@
-"""Measures recall@10 and @100 for every kind of query and filter, against brute force, on three made-up distributions.
+"""Measures recall@10 and @100 for every kind of query and filter, against brute force, on synthetic distributions.
 
     python -m bench.recall --folder /data/bench --rows 200000 --dim 512
 
-The index is built and measured as `bandsight optimize` does, with 500 sentences. No query is a row of the archive, and
-none was measured with. Filters are a random 30%, runs of rows as scenes are (5%), and for each query the nearer 30% of
-all rows (correlated) and the farther 30% (anti-correlated). Times are processor times of one thread: run it with
+The index is built and tuned like by `bandsight optimize`, with 500 sentences. No query is a row of the archive or was
+used for tuning. Filters select a random 30%, runs of rows like scenes (5%), and for each query the nearer 30% of all
+rows (correlated) or the farther 30% (anti-correlated). Times are processor times of one thread: run it with
 OMP_NUM_THREADS=1.
 """
 
@@ -35,7 +35,7 @@ Masked = NDArray[np.bool_]
 
 
 def filled(folder: Path, made: Distribution, rows: int) -> tuple[LocalVectorStore, NDArray[np.float16]]:
-    """Return a store of made-up rows, and the rows."""
+    """Return a store of synthetic rows, and the rows."""
     parts = [made.images(min(_A_SEGMENT, rows - start), _FIRST_SEED + start) for start in range(0, rows, _A_SEGMENT)]
     values = np.concatenate(parts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def measure(store: LocalVectorStore, rows: NDArray[np.float16], asked: dict[str,
                     began = time.process_time()
                     _, reached = chosen.search(query[None], k)[0]
                     ms = 1000 * (time.process_time() - began)
-                    # By score: of several equal rows, any is as good as the others.
+                    # By score, because any of several equal rows is as good as the others.
                     share = float(np.count_nonzero(reached >= best[:k][-1] - 1e-5)) / min(k, len(best))
                     found.setdefault(name, []).append((k, min(1.0, share), ms))
         report[kind] = {"flat_ms": round(statistics.median(flat_ms), 2)} | {

@@ -1,11 +1,10 @@
-"""Three made-up image-text models, unlike each other and unlike `bench.engine.made_up`, and the queries people send.
+"""Three synthetic image-text models, different from each other and from `bench.engine.made_up`, and typical queries.
 
-`Clustered`: 400 clusters of uneven size whose centres and spreads follow an exponential spectrum, as the embeddings of
-a few kinds of scenes do. `Curved`: one sheet without clusters, a random two-layer network of 24 heavy-tailed numbers,
-as the embeddings of scenes that change gradually do. `Series`: a tree of kinds of places with sizes by Zipf's law, each
-place seen on many dates, with a power-law spectrum, heavy tails and some rows of no kind at all. Nothing of the search
-was chosen on `Series`. All are on a cone; sentences are on another one, with a weaker
-image of the same content (the modality gap).
+`Clustered`: 400 clusters of uneven size whose centres and spreads have an exponential spectrum, like embeddings of a
+few kinds of scenes. `Curved`: a manifold without clusters, a random two-layer network of 24 heavy-tailed numbers, like
+embeddings of scenes that change gradually. `Series`: a tree of kinds of places with sizes by Zipf's law, each place on
+many dates, with a power-law spectrum, heavy tails and some rows of no kind. No parameter of the search was chosen on
+`Series`. All are on a cone; sentences are on another one, with a weaker signal of the same content (the modality gap).
 """
 
 from collections.abc import Callable
@@ -18,27 +17,27 @@ Vectors = NDArray[np.float32]
 _CLUSTERS, _DECAY = 400, 48.0
 _LATENT, _HIDDEN = 24, 256
 _GAP, _MIXED = 0.9, 3
-# Kinds of kinds, kinds, dates of a place, and the share of rows that are of no kind.
+# Groups of kinds, kinds, dates per place, and the share of rows of no kind.
 _TOPS, _KINDS, _DATES, _STRAYS = 12, 900, 6, 0.01
 
 
 class Distribution(Protocol):
-    """One made-up model."""
+    """A synthetic model."""
 
     def images(self, count: int, seed: int) -> Vectors:
-        """Return images of the archive's kind, shape (count, dim)."""
+        """Return images like those of the archive, shape (count, dim)."""
 
     def far_images(self, count: int, seed: int) -> Vectors:
-        """Return images of the same content that lie further from the archive's: haze, another season."""
+        """Return images of the same content, but farther from those of the archive: haze, another season."""
 
     def other_sensor(self, count: int, seed: int) -> Vectors:
-        """Return images of another sensor: all moved by the same offset, with less contrast."""
+        """Return images of another sensor: shifted by the same offset, with less contrast."""
 
     def sentences(self, count: int, seed: int) -> Vectors:
-        """Return sentences as they are measured with."""
+        """Return sentences like those used for tuning."""
 
     def odd_sentences(self, count: int, seed: int) -> Vectors:
-        """Return sentences about something else, worded otherwise."""
+        """Return sentences with other content and wording."""
 
 
 class Clustered:
@@ -90,7 +89,7 @@ class Clustered:
 
 
 class Curved:
-    """A random network's image of heavy-tailed numbers; text is another network's of the same numbers."""
+    """The output of a random network for heavy-tailed numbers; for text, that of another network."""
 
     def __init__(self, dim: int, seed: int = 6) -> None:
         """Draw both networks for vectors of a length."""
@@ -134,7 +133,7 @@ class Curved:
 
 
 class Series:
-    """Kinds of places within kinds, and places within those, seen again and again."""
+    """Nested kinds of places, with many dates per place."""
 
     def __init__(self, dim: int, seed: int = 11) -> None:
         """Draw kinds, places and the text side for vectors of a length."""
@@ -191,7 +190,7 @@ class Series:
         return unit(self._cones[0] + content * np.float32(contrast) + offset)
 
     def _drawn(self, rng: np.random.Generator, count: int) -> Vectors:
-        """Return heavy-tailed vectors along the axes, of a length of about 1."""
+        """Return heavy-tailed vectors along the axes, with lengths of about 1."""
         heavy = np.sqrt(rng.chisquare(4, (count, 1)) / 4).astype(np.float32)
         return np.asarray(rng.standard_normal((count, self._dim), np.float32) / heavy @ self._axes, np.float32)
 
@@ -200,12 +199,12 @@ DISTRIBUTIONS: dict[str, Callable[[int], Distribution]] = {"clustered": Clustere
 
 
 def queries(made: Distribution, count: int, seed: int = 90_000) -> dict[str, Vectors]:
-    """Return unit vectors of every kind of query; none is a row of an archive.
+    """Return unit vectors of every kind of query, none of which is a row of an archive.
 
     Args:
         made: The model.
-        count: How many of each kind.
-        seed: Where the random numbers begin.
+        count: Number of queries of each kind.
+        seed: Seed of the random number generator.
     """
     asked = {
         "image": made.images(count, seed),
@@ -221,7 +220,7 @@ def queries(made: Distribution, count: int, seed: int = 90_000) -> dict[str, Vec
 
 
 def _mixtures(made: Distribution, count: int, seed: int) -> Vectors:
-    """Return twice the mean of liked images less the mean of disliked ones, as a search with both kinds asks."""
+    """Return twice the mean of positive images minus the mean of negative ones, as in a search with both."""
     liked = made.images(count * _MIXED, seed + 50).reshape(count, _MIXED, -1)
     disliked = made.images(count * _MIXED, seed + 51).reshape(count, _MIXED, -1)
     return unit(2 * liked.mean(axis=1) - disliked.mean(axis=1))

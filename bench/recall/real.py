@@ -1,10 +1,10 @@
-"""Real embeddings as one of the distributions: crops of labelled images, embedded with the embedded model.
+"""A distribution of real embeddings: crops of labelled images, embedded with the embedded model.
 
     python -m bench.recall --folder /data/bench --images DIR/*.tar --rows 100000
 
-Each row is a random crop of 35 to 100% of an image's side, turned by quarters. Sentences for measuring the index are
-those that `bandsight optimize` uses; odd ones are the captions people wrote for these images. One image in ten gives
-queries only.
+Each row is a random crop of 35 to 100% of an image's side, rotated by multiples of 90°. Sentences for tuning the index
+are those of `bandsight optimize`; unusual ones are human captions of these images. One in ten images is used only for
+queries.
 """
 
 import io
@@ -25,14 +25,14 @@ from bandsight.search.recall_queries import sentences
 _RGB_UM, _GREY_UM = (0.665, 0.56, 0.49), (0.842,)
 _BATCH, _QUERIES_FROM = 64, 10
 _LEAST_SHARE = 0.35
-# Rows are drawn with seeds that leave 1 (`bench.recall.__main__.filled`); all others draw queries, from other images.
+# Rows are drawn with seeds whose remainder by this is 1 (`bench.recall.__main__.filled`); others draw queries.
 _ROW_SEEDS = 20_000
 
 Change = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
 
 class Embedded:
-    """Crops of real images, and what people wrote about them."""
+    """Crops of real images, and their human captions."""
 
     def __init__(self, tars: Sequence[Path], encoder: Encoder | None = None) -> None:
         """Read the images of webdataset tars (KEY.jpg, KEY.json with `captions`) and load the model."""
@@ -57,19 +57,19 @@ class Embedded:
         return self._embedded(count, seed, lambda crop, _: crop, _RGB_UM)
 
     def far_images(self, count: int, seed: int) -> NDArray[np.float32]:
-        """Return vectors of crops under haze, with a quarter of their contrast."""
+        """Return vectors of crops with haze and a quarter of their contrast."""
         return self._embedded(count, seed, lambda crop, rng: crop // 4 + rng.integers(90, 150, dtype=np.uint8), _RGB_UM)
 
     def other_sensor(self, count: int, seed: int) -> NDArray[np.float32]:
-        """Return vectors of crops of one band, called near infrared."""
+        """Return vectors of crops of one band, labelled as near infrared."""
         return self._embedded(count, seed, lambda crop, _: crop[1:2], _GREY_UM)
 
     def sentences(self, count: int, seed: int) -> NDArray[np.float32]:
-        """Return vectors of sentences as they are measured with."""
+        """Return vectors of sentences used for tuning."""
         return self._text(self._words, count, seed)
 
     def odd_sentences(self, count: int, seed: int) -> NDArray[np.float32]:
-        """Return vectors of captions that people wrote."""
+        """Return vectors of human captions."""
         return self._text(self._captions, count, seed)
 
     def _text(self, texts: list[str], count: int, seed: int) -> NDArray[np.float32]:
