@@ -1,4 +1,4 @@
-"""The ways into an archive that tests go through with a made-up model: the command line and both clients."""
+"""The interfaces to an archive, with a fake model: the command line and both clients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

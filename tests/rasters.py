@@ -1,4 +1,4 @@
-"""Small rasters for tests, written on the spot."""
+"""Writes small rasters for tests."""
 
 import struct
 import warnings

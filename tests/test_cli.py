@@ -74,7 +74,7 @@ def bandsight(run, capsys, monkeypatch, archive):
     return call
 
 
-def test_indexing_again_does_nothing_but_names_what_failed(bandsight, scenes):
+def test_indexing_again_does_nothing_but_lists_failures(bandsight, scenes):
     code, out, _ = bandsight("index", str(scenes))
     assert code == 1
     assert "broken.tif" in out
@@ -100,7 +100,7 @@ def test_a_sentence_ranks_tiles(bandsight, tmp_path):
         assert [row["id"] for row in csv.DictReader(file)] == [f["id"] for f in found["features"]]
 
 
-def test_a_picture_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
+def test_an_image_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
     Image.fromarray(np.full((90, 70, 3), (40, 40, 92), np.uint8)).save(tmp_path / "q.png")
     code, out, _ = bandsight("search", "--image", str(tmp_path / "q.png"), "--top", "1", "--json")
     found = json.loads(out)
@@ -109,7 +109,7 @@ def test_a_picture_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
     assert found["features"][0]["properties"]["bandsight:probability"] is None
 
 
-def test_filters_narrow_and_an_empty_answer_says_what_there_is(bandsight):
+def test_filters_narrow_results_and_an_empty_result_describes_the_archive(bandsight):
     _, out, _ = bandsight("search", "x", "--datetime", "2020-05-01", "--json", "--top", "99")
     assert {f["properties"]["title"] for f in json.loads(out)["features"]} == {"a_20200501.tif"}
     code, _, err = bandsight("search", "x", "--sensor", "sentinel9")
@@ -197,7 +197,7 @@ def test_an_archive_of_another_model_is_refused(bandsight, archive, monkeypatch,
     assert "pass --model embedded" in capsys.readouterr().err
 
 
-def test_no_archive_says_how_to_make_one(run, capsys, monkeypatch, tmp_path):
+def test_a_missing_archive_says_how_to_create_one(run, capsys, monkeypatch, tmp_path):
     code, _, err = run(capsys, monkeypatch, "status", "--archive", str(tmp_path))
     assert code == 1
     assert "bandsight index" in err
@@ -246,14 +246,14 @@ def test_a_job_is_estimated_then_logged_and_summed_up_as_json(run, capsys, monke
     assert events == ["begin", "opened", "committed", "end"]
 
 
-def test_a_mistyped_sensor_is_said_before_anything_is_opened(run, capsys, monkeypatch, scenes, tmp_path):
+def test_a_mistyped_sensor_is_reported_before_anything_is_opened(run, capsys, monkeypatch, scenes, tmp_path):
     arguments = ("index", str(scenes), "--archive", str(tmp_path / "new"), "--sensor", "sentinel3")
     code, _, err = run(capsys, monkeypatch, *arguments)
     assert (code, (tmp_path / "new").exists()) == (1, False)
     assert "no such profile; need one of" in err
 
 
-def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, capsys, monkeypatch, tmp_path, scenes):
+def test_jobs_are_listed_while_they_run_and_afterwards(bandsight, archive, run, capsys, monkeypatch, tmp_path, scenes):
     from bandsight.archive import Archive, ArchiveWriter
     from bandsight.catalog.jobs import Counts
 
@@ -288,7 +288,7 @@ def test_reindex_with_the_archives_own_model_changes_nothing(bandsight):
     assert json.loads(before)["generation"] == json.loads(now)["generation"]
 
 
-def test_indexing_again_does_not_load_the_model_where_there_is_nothing_to_do(tmp_path, run, capsys, monkeypatch):
+def test_indexing_again_does_not_load_the_model_if_nothing_is_new(tmp_path, run, capsys, monkeypatch):
     scene, archive = write(tmp_path / "a.tif", picture(3, 128, 128)), tmp_path / "archive"
     arguments = ["index", str(scene), "--archive", str(archive), "--quiet"]
     assert run(capsys, monkeypatch, *arguments)[0] == 0
@@ -340,7 +340,7 @@ def test_every_command_and_its_options_have_help():
             )
 
 
-def test_an_answer_says_when_nothing_in_it_is_a_match(bandsight, monkeypatch):
+def test_results_state_if_nothing_is_a_likely_match(bandsight, monkeypatch):
     from bandsight.model.scoring import Probabilities
 
     monkeypatch.setattr(Probabilities, "threshold", lambda *_: 1.0)
@@ -376,7 +376,7 @@ def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tm
     assert "no such file or folder" in err
 
 
-def test_a_picture_of_other_bands_is_searched_by_with_their_wavelengths(bandsight, tmp_path):
+def test_an_image_with_other_bands_is_a_query_with_its_wavelengths(bandsight, tmp_path):
     path = tmp_path / "four.tif"
     write(path, picture(4, 64, 64, dtype="uint16"))
     code, _, err = bandsight("search", "--image", str(path))
@@ -392,7 +392,7 @@ def test_a_picture_of_other_bands_is_searched_by_with_their_wavelengths(bandsigh
         assert said in err
 
 
-def test_data_sets_of_one_name_stay_apart_and_what_is_left_out_is_said(run, capsys, monkeypatch, tmp_path):
+def test_data_sets_of_the_same_name_are_kept_apart_and_omissions_are_reported(run, capsys, monkeypatch, tmp_path):
     for side in ("north", "south"):
         for cls, pixels in (("1", _water()), ("2", _forest())):
             (tmp_path / side / "places" / cls).mkdir(parents=True)

@@ -73,7 +73,7 @@ def copied() -> list[str]:
 
 
 @pytest.mark.parametrize("source", copied())
-def test_what_is_copied_is_there_and_reaches_the_builder(source: str) -> None:
+def test_copied_files_exist_and_reach_the_builder(source: str) -> None:
     assert (ROOT / source).exists()
     assert not is_ignored(source)
 
@@ -104,7 +104,7 @@ def locked_names(lock: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9][\w.-]*)==", lock, re.MULTILINE))
 
 
-def test_the_processor_variant_leaves_out_torch_and_what_only_torch_needs() -> None:
+def test_the_cpu_variant_leaves_out_torch_and_its_dependencies() -> None:
     lock = ROOT / "requirements/runtime.txt"
     torch, locked = (
         subprocess.run(["awk", program, lock], capture_output=True, text=True, check=True).stdout
@@ -165,7 +165,7 @@ def test_variables_are_ones_the_command_line_or_the_api_reads(compose: dict) -> 
     assert ours <= known_variables()
 
 
-def test_the_health_check_is_python_that_asks_a_real_route() -> None:
+def test_the_health_check_is_python_and_requests_a_real_route() -> None:
     (check,) = values("HEALTHCHECK")
     interpreter, flag, code = json.loads(check[check.index("[") :])
     assert (interpreter, flag) == ("python", "-c")
@@ -256,12 +256,12 @@ def test_units_run_real_commands_confined_and_with_a_limit_of_memory(path: Path)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docker/systemd").glob("*.timer")), ids=lambda path: path.stem)
-def test_timers_start_a_unit_that_is_there(path: Path) -> None:
+def test_timers_start_an_existing_unit(path: Path) -> None:
     assert unit(path)["Timer"]["Persistent"] == "yes"
     assert path.with_suffix(".service") in UNITS
 
 
-def test_the_settings_of_the_units_are_ones_that_exist() -> None:
+def test_the_settings_of_the_units_exist() -> None:
     lines = (ROOT / "docker/systemd/bandsight.env").read_text().splitlines()
     names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert {name for name in names if name.startswith("BANDSIGHT_")} <= known_variables()

@@ -27,7 +27,7 @@ def ours(services: dict[str, Any]) -> dict[str, Any]:
     return {name: one for name, one in services.items() if one["image"].startswith("bandsight:")}
 
 
-def test_all_that_a_cluster_has_is_there(services: dict[str, Any]) -> None:
+def test_all_services_of_a_cluster_are_there(services: dict[str, Any]) -> None:
     assert set(services) == {"api", "proxy", "jobs", "ray-head", "ray-worker", *PORTS}
     assert services["api"]["deploy"]["replicas"] == 2
     assert "ports" not in services["api"], "two copies cannot have one port"
@@ -75,7 +75,7 @@ def test_services_run_commands_with_settings_that_exist(services: dict[str, Any]
     assert CONFIG.is_file()
 
 
-def test_ray_is_where_workers_and_jobs_look_for_it(services: dict[str, Any]) -> None:
+def test_workers_and_jobs_use_the_right_address_of_ray(services: dict[str, Any]) -> None:
     head, worker = services["ray-head"], services["ray-worker"]
     assert head["entrypoint"] == worker["entrypoint"] == ["ray"]
     (port,) = (word.partition("=")[2] for word in head["command"] if word.startswith("--port="))
@@ -106,7 +106,7 @@ def test_the_proxy_shares_requests_between_the_copies(services: dict[str, Any]) 
     assert port.rpartition(":")[2] == site.rpartition(":")[2].rstrip("}")
 
 
-def test_the_chart_s_default_archive_is_one_that_can_be_read() -> None:
+def test_the_charts_default_archive_is_readable() -> None:
     values = yaml.safe_load((ROOT / "docker/helm/bandsight/values.yaml").read_text())
     assert Place.parse(values["archive"]["files"]).bucket
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"] == values["image"]["repository"]

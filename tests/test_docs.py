@@ -47,7 +47,7 @@ def _commands(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [one for page in TUTORIALS for one in _commands(page)])
-def test_a_command_of_a_tutorial_is_one_that_the_command_line_takes(command: str) -> None:
+def test_commands_of_tutorials_are_valid(command: str) -> None:
     from typer.main import get_command
 
     from bandsight import cli

@@ -34,7 +34,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert re.findall(r'(?:src|<link[^>]*rel="stylesheet"[^>]*href)="(?:https?:)?//[^"]+"', start) == []
 
 
-def test_the_page_of_the_command_line_is_what_help_says() -> None:
+def test_the_page_of_the_command_line_equals_the_help_texts() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference(), "run: python -m docs.cli_reference"
 
 

@@ -17,7 +17,7 @@ def free_port() -> int:
         return port
 
 
-def test_a_service_in_which_everything_fails_once_loses_nothing_and_never_answers_wrongly(tmp_path):
+def test_a_service_in_which_everything_fails_once_loses_nothing_and_never_returns_wrong_results(tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "tests.drill", "--seconds", "8"]
     done = subprocess.run(
         [*command, "--folder", str(tmp_path / "drill"), "--port", str(free_port())],

@@ -1,7 +1,7 @@
 from bandsight.failure_groups import grouped
 
 
-def test_scenes_that_fail_alike_are_one_line():
+def test_scenes_with_the_same_failure_are_one_line():
     rows = [(f"/data/{n}.tif", f"/data/{n}.tif: {n} bands, and nothing says which bands these are") for n in range(9)]
     rows.append(("/data/x.tif", "/data/x.tif: no CRS, so it cannot be placed on Earth"))
     lines = grouped(rows)

@@ -25,7 +25,7 @@ def check(folder: Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_the_lock_is_in_step(project: Path) -> None:
+def test_the_lock_is_up_to_date(project: Path) -> None:
     assert check(project) == (0, "")
 
 
@@ -46,7 +46,7 @@ def test_the_lock_is_in_step(project: Path) -> None:
         ),
     ],
 )
-def test_what_is_out_of_step_is_named(project: Path, file: str, pattern: str, replacement: str, message: str) -> None:
+def test_outdated_entries_are_named(project: Path, file: str, pattern: str, replacement: str, message: str) -> None:
     text = (project / file).read_text()
     changed = re.sub(pattern, replacement, text)
     assert changed != text

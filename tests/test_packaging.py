@@ -1,4 +1,4 @@
-"""What is declared in pyproject.toml, against what the code imports."""
+"""The dependencies declared in pyproject.toml, compared with the imports of the code."""
 
 import ast
 import re
@@ -95,7 +95,7 @@ EXTRAS = ("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas", "hdf
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )
-def test_what_a_folder_imports_is_declared(folder: str, available: set[str]) -> None:
+def test_imported_packages_are_declared(folder: str, available: set[str]) -> None:
     missing = {(module, str(file)) for module, file, _ in imports(folder) if not providers(module) & available}
     assert not missing
 
@@ -106,14 +106,14 @@ def test_modules_can_be_imported_without_the_extras(folder: str) -> None:
     assert not {found for found in eager if not providers(found[0]) & declared()}
 
 
-def test_what_is_declared_is_imported() -> None:
+def test_declared_packages_are_imported() -> None:
     product = {name for folder in INSTALLED for module, _, _ in imports(folder) for name in providers(module)}
     training = {name for module, _, _ in imports("training") for name in providers(module)}
     assert declared("stac", "geoparquet", "geopandas") - product == set(USED_BY_OTHERS)
     assert declared("training") - declared() - training == DATA_PACKAGES
 
 
-def test_all_is_every_extra_but_training() -> None:
+def test_the_extra_all_contains_every_extra_except_training() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (everything,) = extras["all"]
     assert set(re.split(r"[\[\],]", everything)[1:-1]) == set(extras) - {"all", "training"}

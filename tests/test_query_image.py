@@ -1,4 +1,4 @@
-"""Query images: what is read, what is refused, and that nothing else can come out."""
+"""Query images: what is accepted, what is rejected, and that nothing else can happen."""
 
 import io
 import struct
@@ -62,13 +62,13 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
-def test_a_png_comes_back_pixel_for_pixel_with_the_wavelengths_of_colour() -> None:
+def test_a_png_is_decoded_exactly_with_the_wavelengths_of_colour() -> None:
     pixels, waves = decode_query_image(picture(COLOUR))
     np.testing.assert_array_equal(pixels, COLOUR.transpose(2, 0, 1))
     assert waves == RGB_UM
 
 
-def test_a_jpeg_comes_back_nearly_so() -> None:
+def test_a_jpeg_is_decoded_almost_exactly() -> None:
     smooth = np.broadcast_to(np.linspace(0, 255, 32, dtype=np.uint8)[None, :, None], (24, 32, 3))
     pixels, _ = decode_query_image(picture(smooth, "JPEG"))
     assert pixels.shape == (3, 24, 32)
@@ -88,19 +88,19 @@ def test_a_png_with_transparency_or_palette_becomes_three_bands() -> None:
         assert waves == RGB_UM
 
 
-def test_a_grey_png_of_sixteen_bits_keeps_its_shades() -> None:
+def test_a_16_bit_grey_png_keeps_its_grey_levels() -> None:
     ramp = np.broadcast_to(np.linspace(0, 65535, 32, dtype=np.uint16), (24, 32))
     pixels, _ = decode_query_image(picture(np.ascontiguousarray(ramp)))
     assert len(np.unique(pixels)) > 24
 
 
-def test_a_large_picture_is_handed_on_smaller_in_the_same_proportions() -> None:
+def test_a_large_image_is_downsampled_with_the_same_aspect_ratio() -> None:
     pixels, _ = decode_query_image(picture(np.zeros((300, 3000, 3), np.uint8)))
     assert max(pixels.shape) <= 1024
     assert pixels.shape[2] / pixels.shape[1] == pytest.approx(10, rel=0.02)
 
 
-def test_a_geotiff_of_three_bands_is_taken_as_colour_and_as_it_is() -> None:
+def test_a_geotiff_of_three_bands_is_read_unchanged_as_colour() -> None:
     values = np.ascontiguousarray(COLOUR.transpose(2, 0, 1))
     pixels, waves = decode_query_image(geotiff(values))
     np.testing.assert_array_equal(pixels, values)
@@ -114,18 +114,18 @@ def test_a_big_tiff_is_read_too() -> None:
     np.testing.assert_array_equal(decode_query_image(data)[0], values)
 
 
-def test_a_tiff_without_a_place_on_earth_is_a_picture_too() -> None:
+def test_a_tiff_without_georeferencing_is_accepted() -> None:
     assert decode_query_image(picture(COLOUR, "TIFF"))[0].shape == (3, 24, 32)
 
 
-def test_a_geotiff_brings_its_own_wavelengths() -> None:
+def test_a_geotiff_has_its_own_wavelengths() -> None:
     waves = (0.49, 0.56, 0.665, 0.842, 1.61)
     pixels, found = decode_query_image(geotiff(RNG.integers(0, 255, (5, 16, 16), dtype=np.uint8), waves))
     assert found == waves
     assert pixels.shape == (5, 16, 16)
 
 
-def test_passed_wavelengths_serve_a_geotiff_without_any() -> None:
+def test_passed_wavelengths_apply_to_a_geotiff_without_any() -> None:
     values = RNG.integers(0, 255, (2, 16, 16), dtype=np.uint8)
     assert decode_query_image(geotiff(values), [5.405, 5.405])[1] == (5.405, 5.405)
 
@@ -143,7 +143,7 @@ def test_other_numbers_are_stretched_jointly_over_the_bands() -> None:
     assert len(np.unique(pixels[2])) == 1
 
 
-def test_nan_and_nodata_do_not_bend_the_stretch() -> None:
+def test_nan_and_nodata_do_not_affect_the_stretch() -> None:
     values = RNG.uniform(0.1, 0.2, (3, 20, 20)).astype(np.float32)
     values[:, :5] = -9999
     values[:, 5, 0] = np.nan
@@ -152,7 +152,7 @@ def test_nan_and_nodata_do_not_bend_the_stretch() -> None:
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
-def test_what_holds_no_data_is_filled_as_in_indexed_tiles(kind: str) -> None:
+def test_pixels_without_data_are_filled_as_in_indexed_tiles(kind: str) -> None:
     values = RNG.integers(1, 256, (3, 20, 20)).astype(kind)
     whole, _ = decode_query_image(geotiff(values[:, 5:]))
     values[:, :5] = 0
@@ -179,7 +179,7 @@ def test_what_holds_no_data_is_filled_as_in_indexed_tiles(kind: str) -> None:
         (geotiff(np.zeros((3, 8, 8), np.uint8), nodata=0), ["no valid pixel"]),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, words: list[str]) -> None:
+def test_unreadable_files_are_rejected_in_one_sentence(data: bytes, words: list[str]) -> None:
     with pytest.raises(ImageError) as caught:
         decode_query_image(data)
     message = str(caught.value)
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, words: list
 
 
 @pytest.mark.parametrize(("width", "height"), [(9000, 9000), (12_000, 12_000), (60_000, 60_000)])
-def test_a_bomb_is_refused_by_its_size(width: int, height: int) -> None:
+def test_a_decompression_bomb_is_rejected_by_its_size(width: int, height: int) -> None:
     data = bomb(width, height)
     assert len(data) < 2000
     with pytest.raises(ImageError, match=r"pixels.*at most 50,000,000"):
@@ -223,13 +223,13 @@ def test_wavelengths_must_fit_the_bands() -> None:
         decode_query_image(geotiff(np.zeros((3, 8, 8), np.uint8)), [0.5, 0.6])
 
 
-def test_a_limit_is_about_pixels_not_about_the_file() -> None:
+def test_the_limit_applies_to_pixels_not_to_the_file_size() -> None:
     decode_query_image(picture(COLOUR), max_pixels=24 * 32)
     with pytest.raises(ImageError, match=r"32×24 pixels; at most 767"):
         decode_query_image(picture(COLOUR), max_pixels=24 * 32 - 1)
 
 
-def test_a_fault_that_rasterio_passes_on_as_gdal_has_it_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gdal_error_passed_on_by_rasterio_becomes_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         # Found by the test below: it may come with any question about a damaged file.
         raise CPLE_AppDefinedError(3, 1, "Key 2049 of unknown type.")

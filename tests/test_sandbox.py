@@ -1,4 +1,4 @@
-"""A confined process reads its own code, wherever that lies, and nothing else."""
+"""A confined process can read its own code, wherever it is, and nothing else."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ except PermissionError:
     assert found == "confined"
 
 
-def test_all_that_decoding_needs_is_imported_before_the_process_is_confined() -> None:
+def test_everything_needed_for_decoding_is_imported_before_confinement() -> None:
     names = run("""
 import search_api.decoder_process
 before = set(sys.modules)

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which answers as it is told and remembers what it got."""
+"""A receiver of webhooks on loopback, with configurable responses, which records the requests."""
 
 import json
 import threading

@@ -85,7 +85,7 @@ def test_a_clock_that_jumps_back_does_not_hold_alerts_up_for_long(searcher, hook
     assert deliver_due(searcher.archive, targets).delivered == len(ids)
 
 
-def test_after_many_attempts_an_alert_is_given_up_and_that_is_shown(searcher, hook, targets, path):
+def test_an_alert_is_abandoned_after_many_attempts_and_shown_as_failed(searcher, hook, targets, path):
     _, ids = watched(searcher, hook, targets, path)
     clock = Clock()
     hook.status = 410
@@ -144,7 +144,7 @@ def test_webhooks_reach_public_addresses_and_allowed_ones_only(addresses, allowe
 
 
 @pytest.mark.parametrize("url", ["ftp://a.test", "https://", "https://me@a.test", "https://a.test:99999", "x" * 3000])
-def test_urls_that_are_no_webhooks_are_refused(url):
+def test_invalid_webhook_urls_are_rejected(url):
     with pytest.raises(QueryError, match="webhook"):
         Targets(resolve=lambda *_: ["93.184.215.14"]).check(url)
 
@@ -223,7 +223,7 @@ def test_commits_do_not_wait_for_receivers(searcher, hook, targets, path):
 
 
 @pytest.mark.parametrize("drip", [b"", b"HTTP/1.1 200 OK\r\n"])
-def test_a_receiver_that_never_finishes_holds_up_no_other(searcher, hook, targets, path, monkeypatch, drip):
+def test_a_slow_receiver_does_not_delay_others(searcher, hook, targets, path, monkeypatch, drip):
     monkeypatch.setattr(webhooks, "DEADLINE_S", 1.0)
     with dripping(drip) as url:
         slow = subscribe(searcher, SubscribeBody(q=SENTENCE, min_score=0.3, webhook=url), targets)
@@ -278,7 +278,7 @@ def test_an_alert_is_delivered_by_one_of_two_deliverers(searcher, hook, targets,
     assert [one.id for one in first] == [one.id for one in again] == ids
 
 
-def test_events_are_json_that_anybody_can_read(searcher, hook, targets, path):
+def test_events_are_plain_json(searcher, hook, targets, path):
     watched(searcher, hook, targets, path)
     deliver_due(searcher.archive, targets)
     data = json.loads(hook.bodies[0])["data"]

@@ -1,4 +1,4 @@
-"""Subscriptions and alerts as a user reaches them: command line, API, and the client of a folder and of a server."""
+"""Subscriptions and alerts through all interfaces: command line, API, and the clients of a folder and of a server."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -31,7 +31,7 @@ def commit(path: Path, start: int = 300) -> None:
         writer.add([dated(range(start, start + 20), 0)])
 
 
-def test_from_a_question_to_a_message_on_the_command_line(bandsight, path, hook, tmp_path, monkeypatch):
+def test_from_a_query_to_an_alert_on_the_command_line(bandsight, path, hook, tmp_path, monkeypatch):
     assert "no subscriptions yet" in bandsight("watch", "list")[1]
     code, _, err = bandsight("watch", "add", SENTENCE, "--webhook", hook.url)
     assert (code, "which is not a public address" in err) == (1, True)

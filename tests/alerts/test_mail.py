@@ -88,7 +88,7 @@ def test_a_webhook_gets_a_digest_as_a_batch_of_cloudevents(searcher, by_mail, pa
     assert hook.headers[0]["content-type"] == "application/cloudevents-batch+json"
 
 
-def test_what_another_deliverer_holds_is_not_sent_twice(searcher, by_mail, path, office):
+def test_alerts_claimed_by_another_deliverer_are_not_sent_twice(searcher, by_mail, path, office):
     watched(searcher, by_mail, path, email=ADDRESS)
     at = datetime.now(UTC)
     held = searcher.archive.alerts.claim(1000, at, lease_s=120, longest_s=172_800)
@@ -148,7 +148,7 @@ def test_a_test_message_is_sent_at_once(searcher, by_mail, path, office):
         ({"digest": "daily"}, "has no recipient; add a webhook or an email"),
     ],
 )
-def test_what_cannot_be_sent_is_refused(searcher, by_mail, body, words):
+def test_invalid_receivers_are_rejected(searcher, by_mail, body, words):
     with pytest.raises(QueryError) as refused:
         subscribe(searcher, SubscribeBody.model_validate({"q": SENTENCE, "rank": 3} | body), by_mail)
     assert words in str(refused.value)
@@ -167,6 +167,6 @@ def test_without_a_mail_server_an_address_is_refused_with_the_settings_name(sear
         ({"BANDSIGHT_SMTP_URL": "smtps://mail.example.org", "BANDSIGHT_MAIL_FROM": ADDRESS}, "BANDSIGHT_MAIL_ALLOW"),
     ],
 )
-def test_settings_that_lack_something_are_named(settings, name):
+def test_incomplete_settings_are_named(settings, name):
     with pytest.raises(QueryError, match=f"^{name}: "):
         Mail.of_environment(settings)

@@ -202,7 +202,7 @@ def test_paused_and_deleted_subscriptions_raise_nothing(searcher, path):
         archive.alerts.pause(gone.id, paused=True)
 
 
-def test_questions_that_cannot_be_watched_are_refused_in_one_sentence(searcher):
+def test_queries_that_cannot_be_watched_are_rejected_in_one_sentence(searcher):
     for body, message in (
         ({"q": None}, "found neither; describe what to watch for"),
         ({"q": "a lake, a pond"}, "create a subscription for each"),

@@ -1,4 +1,4 @@
-"""Scenes, tiles and vectors made up from a number, always the same for the same number."""
+"""Synthetic scenes, tiles and vectors, determined by a number."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

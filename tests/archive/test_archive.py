@@ -44,14 +44,14 @@ def test_a_stored_vector_finds_itself(archive, number, n):
     assert hit.score == pytest.approx(1, abs=2e-3)
 
 
-def test_many_queries_at_once_are_as_one_by_one(archive):
+def test_many_queries_at_once_give_the_same_results_as_one_by_one(archive):
     queries = vectors(77, 5)
     together = nearest(archive, queries, 7)
     alone = [nearest(archive, query, 7)[0] for query in queries]
     assert [[hit.tile.id for hit in hits] for hits in together] == [[hit.tile.id for hit in hits] for hits in alone]
 
 
-def test_a_place_is_found_as_by_looking_at_every_tile(archive):
+def test_a_place_is_found_as_if_every_tile_were_compared(archive):
     everything = nearest(archive, vectors(1, 1), 10_000)[0]
     for number in range(0, 60, 3):
         west, south = -180 + number * 5.5, -60 + number * 1.7
@@ -67,7 +67,7 @@ def test_the_same_key_twice_changes_nothing(tmp_path):
         assert archive.stats() == before
 
 
-def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
+def test_a_changed_scene_replaces_its_old_version(tmp_path):
     with filled(tmp_path / "a", 4) as archive:
         old = {hit.tile.id for hit in nearest(archive, vectors(1, 1), 99)[0] if hit.scene.name == "1.tif"}
         archive.add([entry(1, 6, version=1)])
@@ -88,7 +88,7 @@ def test_a_reader_sees_new_commits_without_being_opened_again(tmp_path):
         assert reader.generation == writer.generation
 
 
-def test_searches_beside_a_writer_see_whole_commits(tmp_path):
+def test_searches_during_writes_see_whole_commits(tmp_path):
     wrong: list[str] = []
     stop = threading.Event()
     with filled(tmp_path / "a", 2) as writer, Archive.open(tmp_path / "a") as reader:
@@ -112,7 +112,7 @@ def test_searches_beside_a_writer_see_whole_commits(tmp_path):
     assert wrong == []
 
 
-def test_a_second_writer_is_told_who_the_first_is(tmp_path):
+def test_the_error_for_a_second_writer_names_the_first(tmp_path):
     with filled(tmp_path / "a", 1):
         script = "import sys, pathlib, bandsight.archive as m; m.ArchiveWriter.open(pathlib.Path(sys.argv[1]))"
         second = subprocess.run(
@@ -124,7 +124,7 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     ArchiveWriter.open(tmp_path / "a").close()
 
 
-def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path):
+def test_an_archive_that_another_process_creates_is_left_alone(tmp_path):
     unfinished = tmp_path / ".catalog.sqlite.new"
     unfinished.write_bytes(b"of the other")
     other = WriterLock(tmp_path)
@@ -136,7 +136,7 @@ def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [sqlite3.OperationalError, partial(OperationalError, "COMMIT", None)])
-def test_a_disk_that_is_full_before_there_is_an_archive_is_said_so(tmp_path, monkeypatch, kind):
+def test_a_full_disk_is_reported_when_an_archive_is_created(tmp_path, monkeypatch, kind):
     full = kind(sqlite3.OperationalError("database or disk is full"))
     with monkeypatch.context() as patched:
         patched.setattr(database, "migrate", Mock(side_effect=full))
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_before_there_is_an_archive_is_said_so(tmp_path, mon
     ArchiveWriter.open_or_create(tmp_path / "a", MODEL).close()
 
 
-def test_another_model_is_refused_with_the_way_out(tmp_path):
+def test_another_model_is_rejected_with_advice(tmp_path):
     filled(tmp_path / "a", 1).close()
     other = ModelIdentity(name="other", digest="0" * 64, dim=DIM, license="x")
     with pytest.raises(ModelMismatchError, match="pass --model fake"):
@@ -163,12 +163,12 @@ def test_another_model_is_refused_with_the_way_out(tmp_path):
         (np.ones(DIM), 0, "at least 1"),
     ],
 )
-def test_a_query_that_cannot_be_is_refused(archive, query, k, message):
+def test_an_invalid_query_is_rejected(archive, query, k, message):
     with pytest.raises(QueryError, match=message):
         nearest(archive, query, k)
 
 
-def test_what_is_no_archive_is_named(tmp_path):
+def test_a_path_without_an_archive_is_named(tmp_path):
     with pytest.raises(ArchiveError, match="no Bandsight archive here"):
         Archive.open(tmp_path)
     (tmp_path / "catalog.sqlite").write_bytes(b"garbage" * 1000)
@@ -178,13 +178,13 @@ def test_what_is_no_archive_is_named(tmp_path):
         ArchiveWriter.create(tmp_path, MODEL)
 
 
-def test_a_reader_beside_a_writer_has_nothing_that_writes(tmp_path):
+def test_a_reader_has_no_methods_that_write(tmp_path):
     with filled(tmp_path / "a", 1) as writer, Archive.open(tmp_path / "a") as reader:
         assert {"add", "add_in_parts", "remove", "compact", "optimize", "record_failure"} <= set(dir(writer))
         assert not {"add", "add_in_parts", "remove", "compact", "optimize", "record_failure"} & set(dir(reader))
 
 
-def test_what_is_derived_can_be_lost(tmp_path):
+def test_derived_data_can_be_lost(tmp_path):
     wanted = Filter.parse(bbox="170,-90,-170,90", datetime="2020-01-01/2020-12-31", sensors=["one"])
     with filled(tmp_path / "a", 20) as archive:
         archive.add([entry(3, 5, version=1)])
@@ -197,7 +197,7 @@ def test_what_is_derived_can_be_lost(tmp_path):
         assert verify(archive, full=True) == []
 
 
-def test_files_that_no_commit_names_go_at_the_next_write(tmp_path):
+def test_files_without_a_commit_are_deleted_by_the_next_write(tmp_path):
     filled(tmp_path / "a", 2).close()
     stray = [tmp_path / "a/vectors/seg-000000000099-abc.bsv", tmp_path / "a/vectors/.seg.bsv.1.tmp"]
     for path in stray:
@@ -209,7 +209,7 @@ def test_files_that_no_commit_names_go_at_the_next_write(tmp_path):
         assert verify(archive, full=True) == []
 
 
-def test_failures_are_kept_until_the_scene_comes(tmp_path):
+def test_failures_are_kept_until_the_scene_is_indexed(tmp_path):
     with filled(tmp_path / "a", 1) as archive:
         archive.record_failure("/scenes/7.tif", "no CRS")
         archive.record_failure("/scenes/7.tif", "still no CRS")
@@ -248,7 +248,7 @@ def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
             nearest(reader, vectors(1, 1), 3)
 
 
-def test_any_number_of_answers_may_be_under_way_each_with_a_further_read(tmp_path):
+def test_any_number_of_reads_can_be_nested_and_concurrent(tmp_path):
     with filled(tmp_path / "a", 1) as archive, ExitStack() as under_way:
         for _ in range(60):
             under_way.enter_context(archive.database.reading())

@@ -53,7 +53,7 @@ def test_the_backups_of_a_series_are_archives_that_share_unchanged_vector_files(
     assert len(links) == len(shared) + 1
 
 
-def test_only_the_newest_backups_are_kept_and_what_was_not_finished_goes(archive, tmp_path):
+def test_only_the_newest_backups_are_kept_and_unfinished_ones_are_deleted(archive, tmp_path):
     series = tmp_path / "backups"
     made = [add_backup(archive, series, keep=2) for _ in range(3)]
     assert backups_in(series) == [made[1].path, made[2].path]
@@ -66,7 +66,7 @@ def test_only_the_newest_backups_are_kept_and_what_was_not_finished_goes(archive
     )
 
 
-def test_a_damaged_file_of_the_former_backup_is_copied_anew(archive, tmp_path):
+def test_a_damaged_file_of_the_previous_backup_is_copied_again(archive, tmp_path):
     first = add_backup(archive, tmp_path / "backups", keep=3)
     file = next((first.path / "vectors").iterdir())
     data = bytearray(file.read_bytes())
@@ -77,7 +77,7 @@ def test_a_damaged_file_of_the_former_backup_is_copied_anew(archive, tmp_path):
         assert verify(copy, full=True) == []
 
 
-def test_where_the_file_system_has_no_links_files_are_copied(archive, tmp_path, monkeypatch):
+def test_without_hard_links_files_are_copied(archive, tmp_path, monkeypatch):
     def no_links(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
 
@@ -89,7 +89,7 @@ def test_where_the_file_system_has_no_links_files_are_copied(archive, tmp_path, 
     assert restore(tmp_path / "backups", tmp_path / "again") == made.generation
 
 
-def test_a_second_backup_into_the_same_series_waits_for_nobody(archive, tmp_path):
+def test_a_second_backup_into_the_same_series_does_not_wait(archive, tmp_path):
     series = tmp_path / "backups"
     series.mkdir()
     with module.FileLock(series / "lock"), pytest.raises(ArchiveLockedError, match="another backup is running"):
@@ -136,7 +136,7 @@ def test_an_archive_is_replaced_in_one_commit_while_it_is_searched(archive, tmp_
         assert verify(again, full=True) == []
 
 
-def test_an_archive_is_not_replaced_unless_that_is_said(archive, tmp_path):
+def test_an_archive_is_replaced_only_on_request(archive, tmp_path):
     back_up(archive, tmp_path / "copy")
     archive.close()
     with pytest.raises(ArchiveError, match=r"there is already an archive here; .* pass --replace"):

@@ -1,4 +1,4 @@
-"""Listing without ranking, against the same done slowly in Python."""
+"""Listing without ranking, compared with a simple implementation in Python."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,13 +96,13 @@ KEYS = st.lists(
 
 @given(order=KEYS, k=st.integers(1, 70))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_pages_in_any_order_are_the_sorted_list_cut_in_pieces(archive: Archive, order: list[Key], k: int) -> None:
+def test_pages_in_any_order_concatenate_to_the_sorted_list(archive: Archive, order: list[Key], k: int) -> None:
     expected = slowly(everything(archive), order)
     got = walk(archive, k, tiles=Filter(), scenes=Filter(), order=order)
     assert [name(row) for row in got] == [name(row) for row in expected]
 
 
-def test_tiles_or_scenes_alone_and_in_the_order_of_their_ids(archive: Archive) -> None:
+def test_tiles_or_scenes_alone_are_listed_by_id(archive: Archive) -> None:
     assert [name(row)[1] for row in walk(archive, 7, tiles=Filter())] == list(range(1, SCENES * TILES + 1))
     assert [name(row) for row in walk(archive, 5, scenes=Filter())] == [("scene", n) for n in range(1, SCENES + 1)]
     assert browse(archive, 5).matched == 0
@@ -122,7 +122,7 @@ def test_tiles_or_scenes_alone_and_in_the_order_of_their_ids(archive: Archive) -
         Filter(scenes=(2, 5)),
     ],
 )
-def test_a_filter_means_the_same_of_tiles_and_of_scenes(archive: Archive, wanted: Filter) -> None:
+def test_a_filter_means_the_same_for_tiles_and_scenes(archive: Archive, wanted: Filter) -> None:
     found = {name(row) for row in walk(archive, 9, tiles=wanted, scenes=wanted)}
     assert found
     if wanted.boxes or wanted.area:
@@ -151,13 +151,13 @@ def shape_of(row: Row) -> object:
     return shape(scene.geometry if tile is None else tile.geometry)
 
 
-def test_one_tile_is_chosen_by_the_negation_of_leaving_it_out(archive: Archive) -> None:
+def test_negating_an_exclusion_selects_one_tile(archive: Archive) -> None:
     assert [name(row) for row in walk(archive, 5, tiles=~Filter(exclude=(7, 3)))] == [("tile", 3), ("tile", 7)]
     assert [name(row) for row in walk(archive, 5, scenes=~Filter(exclude=(7,)))] == [("scene", 7)]
 
 
 @pytest.mark.parametrize("order", [[], [Key(name="eo:cloud_cover", descending=True)], [Key(name="datetime")]])
-def test_a_walk_beside_a_writer_gives_each_row_of_the_first_page_once(tmp_path: Path, order: list[Key]) -> None:
+def test_paging_during_writes_returns_each_row_of_the_first_state_once(tmp_path: Path, order: list[Key]) -> None:
     with filled(tmp_path / "a", 8) as writer, Archive.open(tmp_path / "a") as reader:
         before = {name(row) for row in walk(reader, 100, tiles=Filter(), scenes=Filter(), order=order)}
         got: list[Row] = []

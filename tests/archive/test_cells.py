@@ -130,7 +130,7 @@ def test_filters_and_selections_apply(path):
         assert {hit.scene.href: hit.score for hit in grouped} == best
 
 
-def test_an_archive_without_cells_says_how_to_get_them(tmp_path):
+def test_the_error_for_an_archive_without_cells_says_how_to_get_them(tmp_path):
     with ArchiveWriter.create(tmp_path / "a", MODEL) as archive:
         archive.add([entry(1)])
         with pytest.raises(QueryError, match="index their scenes with --cells 4"):

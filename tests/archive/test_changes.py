@@ -1,4 +1,4 @@
-"""What an archive says has come and gone since a generation."""
+"""Scenes added and removed since a generation."""
 
 import sqlite3
 from contextlib import closing
@@ -25,7 +25,7 @@ def id_of(archive, number: int) -> int:
     return next(scene.id for scene in archive.scenes() if scene.href == f"/scenes/{number}.tif")
 
 
-def test_scenes_that_came_and_went_are_named(archive):
+def test_added_and_removed_scenes_are_listed(archive):
     then, removed = archive.generation, id_of(archive, 1)
     assert archive.changes(then).added == archive.changes(then).removed == ()
     archive.add([entry(7), entry(8)])
@@ -38,7 +38,7 @@ def test_scenes_that_came_and_went_are_named(archive):
     assert archive.changes(found.generation).added == ()
 
 
-def test_a_replaced_scene_names_the_one_in_its_place_across_several_replacements(archive):
+def test_a_replaced_scene_names_its_successor_across_several_replacements(archive):
     then, old = archive.generation, id_of(archive, 2)
     for version in (1, 2, 3):
         archive.add([entry(2, version=version)])
@@ -48,7 +48,7 @@ def test_a_replaced_scene_names_the_one_in_its_place_across_several_replacements
     assert found.replaced == {old: id_of(archive, 2)}
 
 
-def test_a_scene_that_came_and_went_in_between_is_not_mentioned(archive):
+def test_a_scene_added_and_removed_in_between_is_not_listed(archive):
     then = archive.generation
     archive.add([entry(9)])
     archive.remove(["/scenes/9.tif"])
@@ -68,7 +68,7 @@ def test_compaction_backup_and_reopening_keep_the_record(archive, tmp_path):
         assert again.changes(then).removed == (old,)
 
 
-def test_after_a_swap_everything_before_it_is_out_of_reach(archive, tmp_path):
+def test_changes_before_a_swap_are_unavailable(archive, tmp_path):
     then = archive.generation
     with create_beside(archive, tmp_path / "b", replace(MODEL, name="other", digest="0" * 64)) as beside:
         beside.add([entry(1), entry(2)])
@@ -81,13 +81,13 @@ def test_after_a_swap_everything_before_it_is_out_of_reach(archive, tmp_path):
     assert archive.changes(swapped).added == (id_of(archive, 5),)
 
 
-def test_a_generation_that_never_was_here_is_out_of_reach(archive):
+def test_changes_since_an_unknown_generation_are_unavailable(archive):
     # A backup was put back.
     assert archive.changes(archive.generation + 5).everything
     assert archive.changes(-1).everything
 
 
-def test_only_so_many_removals_are_remembered_and_older_states_are_out_of_reach(archive, monkeypatch):
+def test_the_record_of_removals_is_bounded_and_changes_before_it_are_unavailable(archive, monkeypatch):
     monkeypatch.setattr(changes, "MAX_REMOVED", 2)
     start = archive.generation
     seen = []
@@ -101,7 +101,7 @@ def test_only_so_many_removals_are_remembered_and_older_states_are_out_of_reach(
         assert connection.execute("SELECT count(*) FROM removed_scenes").fetchone() == (2,)
 
 
-def test_an_upgraded_archive_knows_what_came_since_the_upgrade(tmp_path):
+def test_an_upgraded_archive_has_the_changes_since_the_upgrade(tmp_path):
     filled(tmp_path / "a", 3).close()
     engine = open_engine(tmp_path / "a" / "catalog.sqlite")
     migrate(engine, "0006")
@@ -116,7 +116,7 @@ def test_an_upgraded_archive_knows_what_came_since_the_upgrade(tmp_path):
         assert verify(archive, full=True) == []
 
 
-def test_any_sequence_of_commits_is_told_as_a_comparison_of_both_states_tells_it(tmp_path):
+def test_the_changes_of_any_sequence_of_commits_equal_a_comparison_of_both_states(tmp_path):
     rng = np.random.default_rng(3)
     with ArchiveWriter.create(tmp_path / "a", MODEL) as archive:
         states = {0: {}}

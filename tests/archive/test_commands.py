@@ -1,4 +1,4 @@
-"""The commands that look after an archive, as a user types them; none needs a model."""
+"""The maintenance commands, run as a user would; none needs a model."""
 
 import re
 from functools import partial
@@ -99,7 +99,7 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
     assert "text" not in out
 
 
-def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatch):
+def test_a_small_archive_needs_neither_index_nor_model(bandsight, path, monkeypatch):
     monkeypatch.setattr(opening, "load_for_queries", pytest.fail)
     assert bandsight("optimize", "--archive", str(path))[:2] == (
         0,
@@ -107,7 +107,7 @@ def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatc
     )
 
 
-def test_the_sentences_that_recall_is_measured_with_are_many_and_differ():
+def test_recall_is_measured_with_many_different_sentences():
     said = sentences()
     assert len(set(said)) == len(said) == 500
 

@@ -24,7 +24,7 @@ def run(*arguments: str) -> list[dict]:
     return [json.loads(line) for line in job.stdout.splitlines()]
 
 
-def test_nothing_is_lost_and_nothing_half_done_wherever_a_writer_is_killed(tmp_path):
+def test_killing_a_writer_at_any_step_neither_loses_nor_half_writes_anything(tmp_path):
     kills = 2 * len(STEPS)
     result, readers = run("--kills", str(kills), "--folder", str(tmp_path), "--readers", "6")
     assert result["kills"] == kills

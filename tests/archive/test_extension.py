@@ -39,7 +39,7 @@ def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_fol
         assert verify(reader, full=True) == []
 
 
-def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatch):
+def test_commits_and_searches_continue_while_the_index_is_extended(path, monkeypatch):
     held, real = threading.Event(), LocalVectorStore.extend
 
     def slow(store):
@@ -58,7 +58,7 @@ def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatc
         assert reader.store.index_figures["up_to_tile"] == 24
 
 
-def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(path, monkeypatch, caplog):
+def test_an_index_that_cannot_be_written_is_a_warning_and_results_stay_correct(path, monkeypatch, caplog):
     def fails(*_):
         raise ArchiveError("index/ivf.faiss: no space")
 

@@ -1,4 +1,4 @@
-"""Filters against a reading of every tile in plain words, the antimeridian and the poles included."""
+"""Filters, compared with a simple check of every tile, including the antimeridian and the poles."""
 
 from datetime import UTC, datetime
 
@@ -163,7 +163,7 @@ def compare(found, op, value) -> bool:
 
 @given(FILTERS, st.integers(1, 200), st.integers(0, 9))
 @settings(max_examples=200, suppress_health_check=QUIET, deadline=None)
-def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
+def test_filters_are_exact_and_results_complete(archive, wanted, k, seed):
     query = vectors(1000 + seed, 1)
     expected = [hit for hit in nearest(archive, query, 10_000)[0] if judge(hit, wanted)]
     found = nearest(archive, query, k, wanted)[0]
@@ -173,7 +173,7 @@ def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
 
 @given(FILTERS)
 @settings(max_examples=60, suppress_health_check=QUIET, deadline=None)
-def test_a_filter_its_negation_and_the_unknown_make_up_the_whole(archive, wanted):
+def test_a_filter_its_negation_and_unknown_values_cover_all_tiles(archive, wanted):
     query = vectors(1, 1)
     sides = [{hit.tile.id for hit in nearest(archive, query, 10_000, one)[0]} for one in (wanted, ~wanted)]
     unknown = {hit.tile.id for hit in nearest(archive, query, 10_000)[0] if judge(hit, wanted) is None}
@@ -181,7 +181,7 @@ def test_a_filter_its_negation_and_the_unknown_make_up_the_whole(archive, wanted
     assert sides[0] | sides[1] | unknown == {hit.tile.id for hit in nearest(archive, query, 10_000)[0]}
 
 
-def test_a_tile_over_a_pole_is_found_from_every_side(archive):
+def test_a_tile_over_a_pole_is_found_from_every_longitude(archive):
     for lon in range(-180, 180, 30):
         wanted = Filter(boxes=(LonLatBox(west=lon, south=89, east=lon + 1, north=89.5),))
         assert "900.tif" in {hit.scene.name for hit in nearest(archive, vectors(1, 1), 999, wanted)[0]}
@@ -235,7 +235,7 @@ def test_a_polygon_is_not_its_box(archive):
         ({}, "not a GeoJSON geometry"),
     ],
 )
-def test_a_geometry_that_cannot_be_is_refused(geometry, message):
+def test_an_invalid_geometry_is_rejected(geometry, message):
     with pytest.raises(QueryError, match=message):
         Filter.parse(intersects=geometry)
 
@@ -252,12 +252,12 @@ def test_a_geometry_that_cannot_be_is_refused(geometry, message):
         ("tasked", "<", True, "no order"),
     ],
 )
-def test_a_condition_that_cannot_be_is_refused(name, op, value, message):
+def test_an_invalid_condition_is_rejected(name, op, value, message):
     with pytest.raises(QueryError, match=message):
         Property(name=name, op=op, value=value)
 
 
-def test_what_no_scene_can_answer_is_an_error_and_not_an_empty_answer(archive):
+def test_a_property_of_no_scene_is_an_error_instead_of_an_empty_result(archive):
     with pytest.raises(
         QueryError, match=r"eo:cloudcover: no scene of this archive has it; available: eo:cloud_cover, gsd"
     ):
@@ -266,7 +266,7 @@ def test_what_no_scene_can_answer_is_an_error_and_not_an_empty_answer(archive):
         nearest(archive, vectors(1, 1), 5, Filter(properties=(Property(name="gsd", op="=", value="10"),)))
 
 
-def test_filters_that_cannot_be_are_refused():
+def test_invalid_filters_are_rejected():
     with pytest.raises(QueryError, match="crosses ±180°"):
         Filter(boxes=(LonLatBox(west=170, south=0, east=-170, north=1),))
     with pytest.raises(QueryError, match="no time zone"):
@@ -275,7 +275,7 @@ def test_filters_that_cannot_be_are_refused():
         Filter.parse(max_cloud_fraction=-1)
 
 
-def test_words_for_cloud_and_resolution_are_properties():
+def test_cloud_and_resolution_options_are_property_conditions():
     parsed = Filter.parse(max_cloud_cover=20, min_gsd_m=5, max_gsd_m=30, intersects=RECTANGLE)
     assert [(one.name, one.op, one.value) for one in parsed.properties] == [
         ("eo:cloud_cover", "<=", 20),

@@ -1,4 +1,4 @@
-"""Scorers of many examples and selected results, against the same done slowly on every tile."""
+"""Scorers of several examples and selection of results, compared with a simple computation on every tile."""
 
 import json
 from collections import Counter
@@ -52,7 +52,7 @@ def found(page) -> list[int]:
 
 @given(st.integers(0, 50), st.integers(1, 4), st.integers(0, 3), st.integers(1, 120))
 @settings(max_examples=30, suppress_health_check=QUIET, deadline=None)
-def test_average_is_twice_the_wanted_less_the_unwanted(archive, seed, p, n, k):
+def test_average_is_twice_the_positives_minus_the_negatives(archive, seed, p, n, k):
     hits, rows = table(archive)
     wanted, unwanted = vectors(seed, p), vectors(seed + 500, n)
     aim = wanted.mean(axis=0)
@@ -83,7 +83,7 @@ def test_best_compares_each_tile_with_every_example(archive, seed, p, n, k):
     assert Counter(found(page)) == Counter(order(hits, scores)[:k])
 
 
-def test_weights_pull_the_average(archive):
+def test_weights_move_the_average(archive):
     hits, rows = table(archive)
     two = vectors(3, 2)
     aim = 0.8 * two[0] + 0.2 * two[1]
@@ -128,7 +128,7 @@ def arranged(hits, wanted: ResultSelection) -> list[int]:
 
 @given(SELECTIONS, st.integers(0, 20), st.sampled_from([5, 12, 40]), st.sampled_from(["average", "best"]))
 @settings(max_examples=40, suppress_health_check=QUIET, deadline=None)
-def test_pages_put_together_are_the_whole_arranged_ranking(archive, wanted, seed, k, strategy):
+def test_pages_concatenate_to_the_whole_selected_ranking(archive, wanted, seed, k, strategy):
     query = scorer(positives=vectors(seed, 2), strategy=strategy)
     everything = find(archive, query, 10_000)
     expected = arranged(everything.hits, wanted)
@@ -160,7 +160,7 @@ def test_pages_stay_the_same_while_tiles_are_added(tmp_path):
         assert len(find(archive, query, 999).hits) > len(whole)
 
 
-def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path):
+def test_a_scene_replaced_between_pages_disappears_and_no_hit_is_repeated(tmp_path):
     query = scorer(positives=vectors(8, 1))
     with filled(tmp_path / "a", 6) as archive:
         whole = find(archive, query, 999).hits
@@ -171,7 +171,7 @@ def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path
         assert found(rest) == left
 
 
-def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
+def test_diversity_takes_the_best_hit_first_and_then_different_ones(tmp_path):
     with ArchiveWriter.create(tmp_path / "a", MODEL) as archive:
         scene, tiles, _ = entry(1, 4)
         rows = np.zeros((4, DIM), np.float32)
@@ -205,7 +205,7 @@ def any_place() -> list:
     "place",
     [[], [1.0, 1, 4], [1.0, 1, 4, 1, 1], ["1", 1, 4, 1], [float("nan"), 1, 4, 1], [1.0, -1, 4, 1], [1.0, 1, 4.5, 1]],
 )
-def test_a_place_that_no_page_gave_is_refused(archive, place):
+def test_an_invalid_page_position_is_rejected(archive, place):
     with pytest.raises(QueryError, match="not from a page of this ranking"):
         find(archive, scorer(positives=vectors(1, 1)), 3, after=place)
 
@@ -222,12 +222,12 @@ def test_a_place_that_no_page_gave_is_refused(archive, place):
         ({"positives": vectors(1, 1), "weights": (-1,)}, "above 0"),
     ],
 )
-def test_a_query_that_cannot_be_is_refused(parts, message):
+def test_an_invalid_query_is_rejected(parts, message):
     with pytest.raises(QueryError, match=message):
         scorer(**parts)
 
 
-def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
+def test_examples_that_cancel_out_or_have_the_wrong_length_are_rejected(archive):
     with pytest.raises(QueryError, match="cancel out"):
         find(archive, scorer(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
     with pytest.raises(QueryError, match="need finite numbers of shape"):
@@ -246,12 +246,12 @@ def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
         ({"min_score": float("nan")}, "need a number"),
     ],
 )
-def test_an_arrangement_that_cannot_be_is_refused(parts, message):
+def test_an_invalid_selection_is_rejected(parts, message):
     with pytest.raises(QueryError, match=message):
         ResultSelection(**parts)
 
 
-def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypatch):
+def test_a_first_page_requests_only_its_own_hits_from_the_index(archive, monkeypatch):
     asked = []
     search = Chosen.search
 
@@ -269,7 +269,7 @@ def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypa
 
 @given(st.integers(0, 50), st.integers(1, 120), st.floats(-3, 3))
 @settings(max_examples=20, suppress_health_check=QUIET, deadline=None)
-def test_a_linear_classifier_ranks_as_its_probabilities_do(archive, seed, k, bias):
+def test_a_linear_classifier_ranks_by_probability(archive, seed, k, bias):
     _, rows = table(archive)
     weights = 5 * vectors(seed, 1)[0]
     probabilities = 1 / (1 + np.exp(-(rows @ weights.astype(np.float64) + bias)))

@@ -1,4 +1,4 @@
-"""Archives are opened by path or URL, and made of whatever engines are registered."""
+"""Archives are opened by path or URL, with any registered engines."""
 
 import threading
 
@@ -37,7 +37,7 @@ def test_a_relative_path_is_a_folder_here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["milvus://host:19530/a", "postgresql+psycopg://host/a", "s3://bucket/a", "http://x/a"])
-def test_an_unknown_scheme_is_one_sentence_with_the_way_out(url):
+def test_an_unknown_scheme_is_an_error_with_advice(url):
     for call in (Archive.open, ArchiveWriter.open, archive_exists, check_archive):
         with pytest.raises(ArchiveError) as failed:
             call(url)
@@ -125,7 +125,7 @@ def test_another_engine_is_repaired_and_swapped_like_the_local_one(tmp_path):
             archive.remove(["/scenes/1.tif"])
 
 
-def test_a_writer_waits_for_another_as_long_as_it_is_told(tmp_path, monkeypatch):
+def test_a_writer_waits_for_another_up_to_its_time_limit(tmp_path, monkeypatch):
     first = filled(tmp_path / "a", 2)
     monkeypatch.setenv("BANDSIGHT_LOCK_WAIT_S", "60")
     begun = threading.Event()

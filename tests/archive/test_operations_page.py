@@ -67,7 +67,7 @@ def test_backing_up_and_restoring(run):
     check("my-archive")
 
 
-def test_upgrading_and_going_back(run):
+def test_upgrading_and_downgrading(run):
     backup, *_ = commands("Back up")
     old = run(backup).partition(":")[0]
     downgrade(Path("my-archive"))

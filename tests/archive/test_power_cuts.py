@@ -40,7 +40,7 @@ def test_a_file_whose_folder_was_not_flushed_may_be_gone(tmp_path):
     assert {"a": b"hello"} in found
 
 
-def test_a_file_that_was_named_and_not_flushed_may_be_torn_or_empty(tmp_path):
+def test_a_renamed_file_that_was_not_flushed_may_be_torn_or_empty(tmp_path):
     disk = Disk()
     data = b"x" * 512 + b"y" * 512
     written(disk, "a", data)
@@ -50,14 +50,14 @@ def test_a_file_that_was_named_and_not_flushed_may_be_torn_or_empty(tmp_path):
     assert any(content.endswith(b"\0") for content in contents)
 
 
-def test_what_was_flushed_stays(tmp_path):
+def test_flushed_data_survives(tmp_path):
     disk = Disk()
     written(disk, "a", b"hello").flush()
     disk.root.flush()
     assert all(one == {"a": b"hello"} for one in left(disk, tmp_path))
 
 
-def test_a_new_name_may_be_lost_or_kept_and_the_former_one_is_never_lost_with_it(tmp_path):
+def test_a_rename_may_be_lost_but_the_file_keeps_one_of_its_names(tmp_path):
     disk = Disk()
     old, new = written(disk, "a", b"old"), File()
     old.flush()
@@ -70,7 +70,7 @@ def test_a_new_name_may_be_lost_or_kept_and_the_former_one_is_never_lost_with_it
     assert {one["a"] for one in found} == {b"old", b"new"}
 
 
-def test_a_folder_whose_own_name_was_lost_takes_its_files_with_it(tmp_path):
+def test_files_are_lost_with_a_folder_that_was_not_flushed(tmp_path):
     disk = Disk()
     folder, file = Folder(), File()
     disk.root.set(1, "inner", folder)
@@ -88,7 +88,7 @@ def _has_inner(disk: Disk, target: Path, seed: int) -> bool:
 
 
 @pytest.mark.skipif(not can_record(), reason="needs strace, which records what a writer does to the disk")
-def test_after_a_power_cut_all_that_was_reported_as_done_is_there_and_nothing_is_half_there(tmp_path):
+def test_after_a_power_cut_all_reported_work_is_there_and_nothing_is_incomplete(tmp_path):
     job = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.powercut", "--replays", "80", "--folder", str(tmp_path / "cuts")],
         capture_output=True,

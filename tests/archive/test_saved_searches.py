@@ -34,7 +34,7 @@ def reader(archive):
         yield opened
 
 
-def test_a_reader_saves_a_search_beside_the_writer_and_everybody_sees_it(archive, reader):
+def test_a_reader_saves_a_search_during_writes_and_all_readers_see_it(archive, reader):
     before = archive.generation
     made = reader.saved_searches.add("Water", REQUEST, max_hits=50, hits=hits(20), generation=before)
     assert archive.saved_searches.get(made.id) == made
@@ -80,7 +80,7 @@ def test_searches_are_listed_newest_first_page_by_page_and_deleted(archive):
             call(made[2])
 
 
-def test_a_search_that_has_not_been_run_gets_its_hits_later(archive):
+def test_a_search_that_was_not_run_yet_gets_its_hits_later(archive):
     made = archive.saved_searches.add("x", REQUEST, max_hits=5)
     assert (made.status, made.hits) == ("pending", 0)
     done = archive.saved_searches.set_hits(made.id, hits(4), generation=3)
@@ -101,7 +101,7 @@ def test_hits_whose_tiles_are_gone_are_left_out_and_counted(archive):
     assert len(archive.saved_searches.page(made.id, 0, 8).hits.ids) == 0
 
 
-def test_a_search_all_of_whose_tiles_are_gone_says_so_and_what_to_do(archive):
+def test_a_search_without_remaining_tiles_is_an_error_with_advice(archive):
     made = archive.saved_searches.add("x", REQUEST, max_hits=9, hits=hits(4), generation=archive.generation)
     archive.remove(["/scenes/0.tif"])
     with pytest.raises(ArchiveError, match=r"all its 4 tiles have been removed since .*; run it again, or delete it"):
@@ -110,7 +110,7 @@ def test_a_search_all_of_whose_tiles_are_gone_says_so_and_what_to_do(archive):
     assert len(archive.saved_searches.page(made.id).hits.ids) == 4
 
 
-def test_hits_of_another_model_say_so_and_what_to_do(archive, tmp_path):
+def test_hits_of_another_model_are_an_error_with_advice(archive, tmp_path):
     made = archive.saved_searches.add("x", REQUEST, max_hits=9, hits=hits(4), generation=archive.generation)
     with create_beside(archive, tmp_path / "b", replace(MODEL, name="other", digest="0" * 64)) as beside:
         beside.add([entry(1)])
@@ -141,7 +141,7 @@ def _add_some(path, count, limit) -> None:
                 return
 
 
-def test_processes_that_save_at_once_stay_within_the_limit_together(archive):
+def test_processes_that_save_concurrently_share_the_limit(archive):
     spawn = multiprocessing.get_context("spawn")
     workers = [spawn.Process(target=_add_some, args=(archive.path, 20, 25)) for _ in range(2)]
     for worker in workers:
@@ -153,7 +153,7 @@ def test_processes_that_save_at_once_stay_within_the_limit_together(archive):
     assert len(archive.saved_searches.newest(100)) == 25
 
 
-def test_a_catalog_that_is_being_written_for_long_is_busy_and_not_broken(archive):
+def test_a_catalog_with_a_long_write_is_reported_as_busy_not_as_broken(archive):
     impatient = Engines(catalogs={"sqlite": partial(SqliteDatabase, busy_timeout_s=0.05)})
     with Archive.open(archive.path, impatient) as reader:
         with archive.database.writing(), pytest.raises(BusyError, match="try again"):
@@ -193,7 +193,7 @@ def test_upgrade_imports_the_files_of_older_versions_and_then_deletes_them(tmp_p
         assert np.isnan(page.hits.scores).all()
 
 
-def test_an_import_that_was_stopped_is_done_again_without_doubles(tmp_path):
+def test_an_interrupted_import_is_repeated_without_duplicates(tmp_path):
     filled(tmp_path / "a", 2).close()
     folder = tmp_path / "a" / "searches"
     old_files(folder, "a" * 16, ids=[1])

@@ -89,7 +89,7 @@ def reindex_what_was_lost(archive: Archive) -> set[str]:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_back(path, how):
+def test_damaged_vectors_are_found_named_and_quarantined_and_indexing_restores_them(path, how):
     with Archive.open(path) as archive:
         before = answers(archive)
     file = sorted((path / "vectors").iterdir())[2]
@@ -122,7 +122,7 @@ def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_
 @pytest.mark.parametrize(
     "kind", ["index/seg-*.bsc", "index/ivf.faiss", "index/ivf.lists", "index/ivf.apart", "index/ivf.json"]
 )
-def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
+def test_damage_to_derived_data_does_not_affect_results(path, kind, how):
     with Archive.open(path) as archive:
         before = answers(archive)
     damage(sorted(path.glob(kind))[0], how)
@@ -137,7 +137,7 @@ def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
     assert report or kind.endswith("bsc") or (kind, how) == ("index/ivf.json", "missing")
 
 
-def test_columns_that_say_something_else_than_the_catalog_are_found(path):
+def test_columns_that_contradict_the_catalog_are_found(path):
     from bandsight.vectors.local.column_files import load_columns, save_columns
 
     file = sorted((path / "index").glob("seg-*.bsc"))[0]
@@ -181,7 +181,7 @@ def test_a_changed_row_of_the_catalog_is_found_and_its_scene_named(path, stateme
         assert sorted(answers(archive)) == sorted(before)
 
 
-def test_bits_flipped_anywhere_in_the_catalog_are_an_error_of_ours_or_change_nothing(path):
+def test_flipped_bits_in_the_catalog_raise_our_error_or_change_nothing(path):
     with Archive.open(path) as archive:
         before = answers(archive)
     checkpoint(path)
@@ -205,7 +205,7 @@ def test_bits_flipped_anywhere_in_the_catalog_are_an_error_of_ours_or_change_not
     assert said
 
 
-def test_a_catalog_cut_short_is_an_error_that_says_what_to_do(path):
+def test_a_truncated_catalog_is_an_error_with_advice(path):
     checkpoint(path)
     file = path / "catalog.sqlite"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
@@ -215,7 +215,7 @@ def test_a_catalog_cut_short_is_an_error_that_says_what_to_do(path):
         repair(path)
 
 
-def test_there_is_nothing_to_repair_in_a_whole_archive(path):
+def test_there_is_nothing_to_repair_in_an_intact_archive(path):
     with Archive.open(path) as archive:
         before = archive.stats(), answers(archive)
     assert repair(path) == []
@@ -223,7 +223,7 @@ def test_there_is_nothing_to_repair_in_a_whole_archive(path):
         assert (archive.stats(), answers(archive)) == before
 
 
-def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path):
+def test_compaction_drops_deleted_rows_and_keeps_ids_scores_and_readers(path):
     with Archive.open(path) as reader, ArchiveWriter.open(path) as archive:
         archive.remove(["/scenes/5.tif"])
         before = [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 10_000)[0]]
@@ -245,7 +245,7 @@ def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path)
     assert len(list((path / "vectors").iterdir())) == 1
 
 
-def test_an_index_goes_on_when_the_newest_tiles_are_removed_and_compacted_away(path, monkeypatch):
+def test_an_index_stays_valid_when_the_newest_tiles_are_removed_and_compacted(path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     with ArchiveWriter.open(path) as archive:
         archive.optimize()
@@ -256,7 +256,7 @@ def test_an_index_goes_on_when_the_newest_tiles_are_removed_and_compacted_away(p
         assert verify(archive, full=True) == []
 
 
-def test_an_index_of_tiles_that_an_older_catalog_never_had_goes(path, tmp_path, monkeypatch):
+def test_an_index_with_tiles_that_the_catalog_never_had_is_deleted(path, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     checkpoint(path)
     shutil.copytree(path, tmp_path / "older")
@@ -289,14 +289,14 @@ def test_an_archive_emptied_and_compacted_can_be_filled_again(tmp_path):
         assert verify(archive, full=True) == []
 
 
-def test_removing_names_what_is_not_there_and_removes_nothing(path):
+def test_removing_an_unknown_scene_names_it_and_removes_nothing(path):
     with ArchiveWriter.open(path) as archive:
         with pytest.raises(NotFoundError, match=r"/scenes/77\.tif: this archive has no such scene"):
             archive.remove(["/scenes/1.tif", "/scenes/77.tif"])
         assert archive.stats()["scenes"] == SCENES + 2
 
 
-def test_a_backup_made_beside_a_writer_is_one_whole_generation(path, tmp_path):
+def test_a_backup_during_writes_is_one_whole_generation(path, tmp_path):
     stop = threading.Event()
     with ArchiveWriter.open(path) as writer, Archive.open(path) as reader:
 
@@ -328,7 +328,7 @@ def test_a_backup_made_beside_a_writer_is_one_whole_generation(path, tmp_path):
         back_up(archive, tmp_path / "copy0")
 
 
-def test_a_backup_of_damage_is_refused(path, tmp_path):
+def test_a_backup_of_a_damaged_archive_is_refused(path, tmp_path):
     file = sorted((path / "vectors").iterdir())[2]
     with Archive.open(path) as archive:
         flip(file, file.stat().st_size - 5)
@@ -388,7 +388,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("step", ["add", "replace", "compact", "optimize"])
-def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, monkeypatch, fault, step):
+def test_a_disk_failure_is_one_clear_error_and_keeps_the_previous_state(path, monkeypatch, fault, step):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     with ArchiveWriter.open(path) as archive:
         before = answers(archive), archive.generation
@@ -413,7 +413,7 @@ def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, m
         assert verify(archive, full=True) == []
 
 
-def test_a_catalog_without_room_is_a_clear_error_and_the_former_state_stays(path):
+def test_a_full_disk_for_the_catalog_is_a_clear_error_and_keeps_the_previous_state(path):
     with ArchiveWriter.open(path) as archive:
         before = answers(archive)
         with archive.database._engine.connect() as connection:
@@ -446,7 +446,7 @@ def test_files_that_cannot_be_read_are_named(path, monkeypatch, number):
         Archive.open(path)
 
 
-def test_an_archive_on_a_disk_that_lets_nobody_write_can_be_searched(path, monkeypatch):
+def test_an_archive_on_a_read_only_disk_can_be_searched(path, monkeypatch):
     with Archive.open(path) as archive:
         before = answers(archive)
     for file in (path / "index").glob("seg-*"):

@@ -1,4 +1,4 @@
-"""Filters that read runs of tiles decide as filters that read each tile."""
+"""Filters evaluated on runs of tiles give the same result as on each tile."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def brute(view: AttributeView, where: Filter) -> list[bool]:
     st.sampled_from([(), ("a",), ("b", "c")]),
 )
 @settings(max_examples=150, deadline=None)
-def test_boxes_and_scenes_are_decided_as_tile_by_tile(count, seed, boxes, cloud, collections):
+def test_filters_by_box_and_scene_equal_a_check_of_each_tile(count, seed, boxes, cloud, collections):
     where = Filter(
         boxes=tuple(LonLatBox(west=w, south=s, east=w + dx / 2, north=s + dy / 2) for w, s, dx, dy in boxes),
         properties=() if cloud is None else (Property(name="cloud", op="<", value=cloud),),
@@ -109,7 +109,7 @@ AREAS = st.one_of(
 
 @given(st.integers(0, 5 * RUN + 3), st.integers(0, 5), AREAS, st.sampled_from([0, 2, 10_000]))
 @settings(max_examples=120, deadline=None)
-def test_areas_are_decided_as_tile_by_tile(count, seed, area, few_runs):
+def test_filters_by_area_equal_a_check_of_each_tile(count, seed, area, few_runs):
     view = view_of(count, seed)
 
     def footprints(ids):
@@ -122,7 +122,7 @@ def test_areas_are_decided_as_tile_by_tile(count, seed, area, few_runs):
         assert matching(view, Filter(area=area), footprints).tolist() == expected.tolist()
 
 
-def test_what_is_kept_of_scenes_is_of_the_same_filter():
+def test_cached_scene_masks_belong_to_the_same_filter():
     view = view_of(700, 3)
     both = Filter(properties=(Property(name="flag", op="=", value=True),))
     assert 0 < matching(view, both, pytest.fail).sum() < view.living
@@ -134,7 +134,7 @@ def test_what_is_kept_of_scenes_is_of_the_same_filter():
         assert not matching(view, nothing, pytest.fail).any()
 
 
-def test_runs_are_as_long_as_they_say():
+def test_runs_have_the_stated_length():
     values = np.repeat(np.arange(4, dtype=np.int32), [RUN, RUN - 1, 2, 5])
     assert common(values).tolist() == [0, -1, -1] if RUN > 6 else True
     assert rows_of(np.array([0, 2]), 2 * RUN + 6).tolist() == [*range(RUN), *range(2 * RUN, 2 * RUN + 6)]

@@ -43,7 +43,7 @@ def test_tiles_of_a_kind_lie_together_and_clusters_are_named_after_them(archive:
     assert sum(sizes(atlas)) == len(atlas.ids)
 
 
-def test_the_same_vectors_and_seed_give_the_same_places():
+def test_the_same_vectors_and_seed_give_the_same_positions():
     vectors = np.concatenate([rows(number) for number in range(3)])
     assert np.array_equal(lay_out(vectors, seed=3), lay_out(vectors, seed=3))
     assert not np.array_equal(lay_out(vectors, seed=3), lay_out(vectors, seed=4))

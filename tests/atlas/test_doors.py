@@ -1,4 +1,4 @@
-"""The atlas as a user reaches it: command line, API, and the client of a folder and of a server."""
+"""The atlas through all interfaces: command line, API, and the clients of a folder and of a server."""
 
 import io
 import json
@@ -141,7 +141,7 @@ def test_the_api_bounds_what_it_sends(path: Path, monkeypatch: pytest.MonkeyPatc
             assert (answer.status_code, message in answer.json()["detail"]) == (400, True), answer.json()
 
 
-def test_new_tiles_are_placed_when_they_are_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_new_tiles_are_placed_on_demand(path: Path, monkeypatch: pytest.MonkeyPatch):
     with Archive.open(path) as archive, TestClient(app_of(archive)) as http:
         assert http.get("/atlas").json()["points"] == ALL
         with ArchiveWriter.open(path) as writer:
@@ -164,7 +164,7 @@ def test_the_service_keeps_one_chart_until_the_next_commit(archive: Archive, mon
     assert kept.chart() is first
 
 
-def test_nothing_but_bytes_is_read_from_the_file(path: Path):
+def test_the_file_is_read_without_unpickling(path: Path):
     """A pickle in the file is refused: archives may come from strangers."""
     data = io.BytesIO()
     np.savez(data, about=np.array([object()], object))

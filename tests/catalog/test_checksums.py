@@ -1,4 +1,4 @@
-"""The check of a row by its stored text says what the check of its values says."""
+"""Checking a row by its stored text gives the same result as checking its values."""
 
 import json
 
@@ -20,12 +20,12 @@ def row(**changed):
 
 
 @pytest.mark.parametrize("cloud", [None, 0.25])
-def test_a_row_as_it_was_written_is_known_by_its_text(cloud):
+def test_an_unchanged_row_is_recognised_by_its_text(cloud):
     sound = row(cloud_fraction=cloud)
     assert is_as_written(TABLE, sound, json.dumps(sound["geometry"]))
 
 
-def test_any_change_of_text_or_values_is_seen():
+def test_any_change_of_text_or_values_is_detected():
     sound = row()
     text = json.dumps(sound["geometry"])
     for at in range(len(text)):

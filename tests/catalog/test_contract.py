@@ -90,7 +90,7 @@ def answers(archive):
     return [(hit.tile, hit.scene, hit.score) for hit in nearest(archive, vectors(1, 1), 1000)[0]]
 
 
-def test_what_was_written_is_read_again(archive, where):
+def test_written_rows_are_read_back(archive, where):
     archive.add([polar(30, north=True), entry(9)])
     with Archive.open(where) as reader:
         for number in (*range(8), 9):
@@ -158,7 +158,7 @@ def test_a_failed_transaction_leaves_nothing(archive, where):
     assert archive.stats() == before
 
 
-def test_a_reader_keeps_its_state_while_a_commit_comes(archive):
+def test_a_reader_keeps_its_state_during_a_commit(archive):
     with archive.database.reading() as catalog:
         before = catalog.generation(), catalog.scene_ids()
         archive.add([entry(21)])
@@ -167,7 +167,7 @@ def test_a_reader_keeps_its_state_while_a_commit_comes(archive):
         assert catalog.generation() == before[0] + 1
 
 
-def test_writers_come_one_after_the_other_and_lose_nothing(archive, where, database_of):
+def test_concurrent_writers_are_serialised_and_lose_nothing(archive, where, database_of):
     def write(number):
         database = database_of(where)
         for n in range(5):
@@ -216,7 +216,7 @@ def test_a_catalog_is_created_once(archive, where, database_of):
         database_of(where).create(MODEL)
 
 
-def test_no_archive_is_one_sentence_with_the_way_out(new_url, tmp_path, database_of):
+def test_a_missing_archive_is_an_error_with_advice(new_url, tmp_path, database_of):
     (tmp_path / "none").mkdir()
     where = Location(catalog=new_url("none"), vectors=(tmp_path / "none").as_uri(), folder=tmp_path / "none")
     assert not database_of(where).exists()
@@ -226,7 +226,7 @@ def test_no_archive_is_one_sentence_with_the_way_out(new_url, tmp_path, database
 
 @with_postgis
 @pytest.mark.parametrize("step", ["0001", "0005", "0009", "base"])
-def test_down_and_up_again_keeps_rows(archive, where, step, raw):
+def test_downgrading_and_upgrading_keeps_rows(archive, where, step, raw):
     archive.record_failure("/x.tif", "why")
     before = answers(archive)
     archive.close()
@@ -250,7 +250,7 @@ def test_down_and_up_again_keeps_rows(archive, where, step, raw):
         assert again.stats()["tiles"] == 32
 
 
-def test_a_newer_schema_is_left_alone(archive, where, raw):
+def test_a_newer_schema_is_rejected_unchanged(archive, where, raw):
     archive.close()
     target, _ = raw(where)
     with target.connect() as connection, connection.execution_options(writes=True).begin():
@@ -261,7 +261,7 @@ def test_a_newer_schema_is_left_alone(archive, where, raw):
 
 
 @with_postgis
-def test_migrations_make_what_the_tables_say(archive, where, raw):
+def test_migrations_create_the_declared_tables(archive, where, raw):
     target, _ = raw(where)
     with target.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), Base.metadata)

@@ -20,12 +20,12 @@ from bandsight.errors import QueryError
         ("/2015-01-01T00:00:00Z", None, datetime(2015, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_intervals_are_read_as_stac_writes_them(text, start, end):
+def test_intervals_are_parsed_as_stac_defines_them(text, start, end):
     assert parse_interval(text) == (start, end)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2020-13-01", "2020-01-02/2020-01-01", "../..", "/", "a/b/c"])
-def test_what_is_no_interval_is_refused_with_an_example(text):
+def test_an_invalid_interval_is_rejected_with_an_example(text):
     with pytest.raises(QueryError, match="datetime"):
         parse_interval(text)
 
@@ -34,6 +34,6 @@ def test_a_box_across_the_antimeridian_becomes_two():
     assert [(box.west, box.east) for box in Filter.parse(bbox="170,-10,-170,10").boxes] == [(170, 180), (-180, -170)]
 
 
-def test_no_words_ask_nothing():
+def test_empty_parameters_give_an_empty_filter():
     assert Filter.parse().is_empty
     assert not Filter.parse(sensors=["rgb"]).is_empty

@@ -21,14 +21,14 @@ from tests.archive.makers import filled, vectors
 _SINCE_0006 = {"decisions": None, "identity": None, "start_datetime": None, "end_datetime": None}
 
 
-def test_the_schema_this_version_expects_is_the_newest_migration():
+def test_the_expected_schema_is_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_migrations_make_what_the_tables_say(tmp_path):
+def test_migrations_create_the_declared_tables(tmp_path):
     engine = open_engine(tmp_path / "c.sqlite")
     migrate(engine)
     with engine.connect() as connection:
@@ -44,7 +44,7 @@ def _known_to(scene, step):
 
 
 @pytest.mark.parametrize("step", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
-def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
+def test_downgrading_and_upgrading_keeps_scenes_and_tiles(tmp_path, step):
     with filled(tmp_path / "a", 6) as archive:
         archive.record_failure("/x.tif", "why")
         job = archive.jobs.begin("index", ["/in"], Counts(scenes=6))
@@ -74,7 +74,7 @@ def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
         assert [one.id for one in archive.jobs.newest()] == ([] if step < "0004" else [job])
 
 
-def test_all_the_way_down_leaves_nothing(tmp_path):
+def test_downgrading_completely_leaves_nothing(tmp_path):
     filled(tmp_path / "a", 2).close()
     engine = open_engine(tmp_path / "a" / "catalog.sqlite")
     migrate(engine, "base")
@@ -86,7 +86,7 @@ def test_all_the_way_down_leaves_nothing(tmp_path):
     engine.dispose()
 
 
-def test_an_archive_of_a_newer_version_is_left_alone(tmp_path):
+def test_an_archive_of_a_newer_version_is_rejected_unchanged(tmp_path):
     filled(tmp_path / "a", 1).close()
     engine = open_engine(tmp_path / "a" / "catalog.sqlite")
     with engine.connect() as connection, connection.begin():

@@ -50,7 +50,7 @@ def test_postgis_indexes_boxes_where_it_is_installed(archive):
 @settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
-def test_sql_lets_everything_pass_that_the_filter_does(archive, wanted):
+def test_sql_passes_at_least_what_the_filter_passes(archive, wanted):
     view = archive.read(lambda view: view)
     with archive.database.reading() as catalog:
         found = catalog.narrow(wanted, view.scene_columns, 10_000)
@@ -172,7 +172,7 @@ def broken(url: str, **changes: str) -> str:
     return place.url.set(**changes).update_query_dict({"schema": place.schema}).render_as_string(hide_password=False)
 
 
-def test_what_is_wrong_with_a_url_is_said_without_its_password(postgres_server, tmp_path):
+def test_errors_about_a_url_do_not_show_its_password(postgres_server, tmp_path):
     url = postgres_url(postgres_server)
     cases = [
         (broken(url, password="wrong-secret"), ArchiveError, "rejected the user .* check the user and password"),
@@ -192,7 +192,7 @@ def test_what_is_wrong_with_a_url_is_said_without_its_password(postgres_server, 
         assert "secret" not in str(refused.value)
 
 
-def test_a_statement_that_takes_long_is_ended_and_another_one_served(postgres_server):
+def test_a_slow_statement_is_cancelled_and_others_run(postgres_server):
     database = PostgresDatabase(postgres_url(postgres_server) + "&statement_timeout_s=0.3")
     database.create(MODEL)
     with pytest.raises(BusyError, match=r"took longer than 0\.3 s"), database.reading() as catalog:
@@ -202,7 +202,7 @@ def test_a_statement_that_takes_long_is_ended_and_another_one_served(postgres_se
     database.close()
 
 
-def test_a_writer_that_waits_long_is_told_so(postgres_server):
+def test_a_writer_that_waits_long_gets_an_error(postgres_server):
     url = postgres_url(postgres_server)
     first, second = PostgresDatabase(url), PostgresDatabase(url + "&lock_timeout_s=0.3")
     first.create(MODEL)
@@ -226,7 +226,7 @@ def assert_generation(database, expected):
         assert catalog.generation() == expected
 
 
-def test_a_killed_server_loses_no_commit_and_half_of_none(postgres_server, tmp_path):
+def test_a_killed_server_neither_loses_nor_splits_a_commit(postgres_server, tmp_path):
     where = Location(catalog=postgres_url(postgres_server), vectors=tmp_path.as_uri(), folder=tmp_path)
     committed, failed, stop = [], [], threading.Event()
     with ArchiveWriter.create(where, MODEL) as archive, Archive.open(where) as reader:

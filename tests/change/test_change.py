@@ -128,7 +128,7 @@ def test_a_change_like_another_is_found(searcher):
     assert archive.tile(first["tile_after"])
 
 
-def test_a_timeline_has_every_date_in_order_with_scores_and_likeness(searcher):
+def test_a_timeline_has_every_date_in_order_with_scores_and_similarity(searcher):
     where = box(CHANGED[0])
     found = timeline(searcher, TimelineBody(lon=where.west + 0.2, lat=where.south + 0.2, q=BARE))
     rows = found["dates"]
@@ -156,7 +156,7 @@ def test_requests_that_cannot_be_answered_are_refused_in_one_sentence(searcher):
         timeline(searcher, TimelineBody(lon=100, lat=0))
 
 
-def test_the_command_line_the_client_and_the_api_answer_alike(path, searcher, capsys, monkeypatch, tmp_path):
+def test_the_command_line_the_client_and_the_api_give_the_same_results(path, searcher, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(loading, "load_for_queries", lambda *_: FakeEmbedder())
     arguments = ["--before", BODY["before"], "--after", BODY["after"], "--was", FOREST, "--now", BARE, "--min-z", "6"]
     code, out, err = run_command(
@@ -207,7 +207,7 @@ def test_a_heat_map_has_the_z_score_of_each_place_and_nothing_elsewhere(searcher
     assert grid[CHANGED[0]] == pytest.approx(expected[CHANGED[0]], abs=0.01)
 
 
-def test_every_door_gives_the_heat_map(path, tmp_path, capsys, monkeypatch):
+def test_every_interface_gives_the_heat_map(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loading, "load_for_queries", lambda *_: FakeEmbedder())
     given = ["--before", BODY["before"], "--after", BODY["after"], "--was", FOREST, "--now", BARE]
     target = tmp_path / "change.tif"

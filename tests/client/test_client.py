@@ -1,4 +1,4 @@
-"""The client asks a server and a folder alike, and gives what the API says."""
+"""The client of a server and of a folder returns what the API returns."""
 
 import subprocess
 import sys
@@ -103,7 +103,7 @@ class Counting:
         return replace(page, next=None if page.next is None else following)
 
 
-def test_pages_are_read_as_they_are_needed_and_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_read_on_demand_and_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bandsight.client.results._PAGE", 5)
     counting = Counting(client._backend)
     found = Client(counting).search("a lake", limit=12)
@@ -133,7 +133,7 @@ def test_filters_and_options_reach_the_server(client: Client, archive: Archive) 
     assert not list(client.search("a lake", min_score=1.0))
 
 
-def test_examples_of_every_kind_are_taken(client: Client, tmp_path: Path) -> None:
+def test_examples_of_every_kind_are_accepted(client: Client, tmp_path: Path) -> None:
     tile = next(iter(client.search(ids=[5])))
     middle = shapely.geometry.shape(tile.geometry).centroid
     assert client.crop(5, tmp_path / "crop.tif") == tmp_path / "crop.tif"
@@ -152,13 +152,13 @@ def test_examples_of_every_kind_are_taken(client: Client, tmp_path: Path) -> Non
     assert [item.id for item in client.similar(tile)] == [item.id for item in client.similar(5)]
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_numbers_are_accepted() -> None:
     assert examples(np.int64(5)) == [{"id": 5}]
     assert type(examples(np.int64(5))[0]["id"]) is int
     assert examples((np.float32(1.5), np.int64(2))) == [{"point": [1.5, 2.0]}]
 
 
-def test_filters_are_taken_as_python_has_them(client: Client) -> None:
+def test_filters_accept_python_values(client: Client) -> None:
     of = lambda **asked: [item.id for item in client.search(collections="rgb", limit=100, **asked)]  # noqa: E731
     since = of(datetime="2021-01-01T00:00:00Z/..")
     assert len(since) == 4
@@ -173,7 +173,7 @@ def test_filters_are_taken_as_python_has_them(client: Client) -> None:
 
 
 @pytest.mark.parametrize("given", [None, True, 1.5, object(), (1, 2, 3)])
-def test_what_is_no_example_is_refused(given: object) -> None:
+def test_an_invalid_example_is_rejected(given: object) -> None:
     if given is None:
         assert examples(given) == []
     else:
@@ -197,7 +197,7 @@ def test_without_geopandas_the_error_says_what_to_install(client: Client, monkey
         client.search("a lake").to_geodataframe()
 
 
-def test_thumbnails_are_pictures(client: Client) -> None:
+def test_thumbnails_are_images(client: Client) -> None:
     pictures = client.search("a lake", collections="sentinel-1-grd", limit=3).thumbnails(48, style="dual")
     assert [picture.size for picture in pictures] == [(48, 48)] * 3
 
@@ -222,7 +222,7 @@ def test_an_export_that_fails_leaves_no_file(client: Client, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_breaks_off_is_not_kept(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_download_is_not_kept(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bandsight.export import pages as pages_module
 
     monkeypatch.setattr(pages_module, "PAGE", 2)
@@ -244,14 +244,14 @@ def test_a_file_that_breaks_off_is_not_kept(archive: Archive, tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_a_registered_search_of_a_server_is_a_stac_api(remote: Client) -> None:
+def test_a_saved_search_of_a_server_is_a_stac_api(remote: Client) -> None:
     url = remote.search("a lake", limit=5).register("lakes").url
     landing = httpx2.get(url).json()
     assert landing["title"] == "lakes"
     assert len(httpx2.get(f"{url}search?limit=100").json()["features"]) == 5
 
 
-def test_what_results_show_of_themselves(client: Client) -> None:
+def test_results_have_a_readable_representation(client: Client) -> None:
     found = client.search("a lake", positive=5, negative="clouds", collections="rgb", limit=3)
     assert repr(found) == "<bandsight.Results 'a lake', tile 5, not 'clouds', collections; limit 3, nothing read yet>"
     assert len(found) == 3
@@ -259,7 +259,7 @@ def test_what_results_show_of_themselves(client: Client) -> None:
     assert repr(client.search()) == "<bandsight.Results all items; limit 10, nothing read yet>"
 
 
-def test_labels_are_given_to_tiles_and_pictures(client: Client) -> None:
+def test_tiles_and_images_are_classified(client: Client) -> None:
     answer = client.classify(["forest", "lake"], collections="sentinel-1-grd")
     assert len(answer["tiles"]) == 4
     picture = Image.fromarray(np.full((32, 32, 3), 90, np.uint8))
@@ -268,7 +268,7 @@ def test_labels_are_given_to_tiles_and_pictures(client: Client) -> None:
     assert {one["label"] for one in answer["image"]["ranked"]} == {"water", "forest"}
 
 
-def test_a_heat_map_is_a_picture_or_a_file(client: Client, archive: Archive, tmp_path: Path) -> None:
+def test_a_heat_map_is_an_image_or_a_file(client: Client, archive: Archive, tmp_path: Path) -> None:
     picture = client.heatmap("a lake", width=64, colormap="viridis", collections="sentinel-1-grd")
     assert picture.width == 64
     path = client.heatmap("a lake", tmp_path / "lakes.tif", negative="clouds", width=32)
@@ -284,7 +284,7 @@ def test_collections_and_single_items_are_read(client: Client) -> None:
         client.item(9999)
 
 
-def test_what_the_server_refuses_is_an_error_with_its_words(client: Client) -> None:
+def test_a_rejected_request_is_an_error_with_the_servers_message(client: Client) -> None:
     with pytest.raises(QueryError, match="bbox"):
         list(client.search(bbox=[0, 60, 1, 50]))
     with pytest.raises(QueryError, match="limit"):
@@ -293,7 +293,7 @@ def test_what_the_server_refuses_is_an_error_with_its_words(client: Client) -> N
         list(client.search(no_such=1))
 
 
-def test_a_key_goes_along(archive: Archive) -> None:
+def test_a_key_is_sent(archive: Archive) -> None:
     key = "0123456789abcdef"
     with served(app_of(archive, key=key)) as url:
         with connect(url, key) as client:
@@ -302,7 +302,7 @@ def test_a_key_goes_along(archive: Archive) -> None:
             connect(url)
 
 
-def test_a_server_that_is_not_there_is_named_at_once() -> None:
+def test_an_unreachable_server_is_named_immediately() -> None:
     with pytest.raises(BandsightError, match=r"^http://127\.0\.0\.1:9: cannot be reached.*is the server running\?$"):
         connect("http://127.0.0.1:9")
     with pytest.raises(BandsightError, match=r"http://\[: cannot be reached"):
@@ -356,5 +356,5 @@ def test_importing_the_package_stays_cheap() -> None:
         _ = bandsight.no_such
 
 
-def test_connect_is_the_clients_own() -> None:
+def test_connect_is_exported_from_the_client() -> None:
     assert bandsight.connect is module.connect

@@ -1,4 +1,4 @@
-"""The contract of a client: a folder and a server answer every request alike, but for links."""
+"""The contract of a client: a folder and a server give the same results for every request, except for links."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ def next_token(client: Client, body: dict[str, Any]) -> str:
     return token
 
 
-def test_pages_stay_the_same_while_something_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_stay_the_same_during_indexing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bandsight.client.results._PAGE", 4)
     with filled(tmp_path / "a", 6) as archive, client_of(tmp_path / "a") as local, served(app_of(archive)) as url:
         from bandsight import connect
@@ -198,7 +198,7 @@ def test_heat_maps_are_the_same(local: Client, remote: Client, tmp_path: Path) -
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_registered_searches_lie_in_the_archive(local: Client, remote: Client) -> None:
+def test_saved_searches_are_stored_in_the_archive(local: Client, remote: Client) -> None:
     made = [client.search("a lake", limit=5).register("lakes") for client in (local, remote)]
     assert [(one.title, one.hits) for one in made] == [("lakes", 5)] * 2
     assert made[0].url is None
@@ -274,7 +274,7 @@ ERRORS: list[Callable[[Client], Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(ERRORS)))
-def test_faults_raise_the_same_class_with_the_same_message(
+def test_errors_have_the_same_class_and_message(
     local: Client, remote: Client, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -284,7 +284,7 @@ def test_faults_raise_the_same_class_with_the_same_message(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_scene_whose_file_is_missing_is_named_alike(
+def test_a_scene_without_its_file_gives_the_same_error(
     local: Client, remote: Client, archive: Archive, tmp_path: Path
 ) -> None:
     scene = archive.scene(archive.tile(1).scene_id)
@@ -307,7 +307,7 @@ def ids_format() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ids_format")
-def test_a_format_that_is_added_is_known_to_both(archive: Archive, local: Client, tmp_path: Path) -> None:
+def test_an_added_format_is_available_in_both(archive: Archive, local: Client, tmp_path: Path) -> None:
     from bandsight import connect
 
     with served(app_of(archive)) as url, connect(url) as remote:

@@ -41,7 +41,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     assert (tmp_path / "fields.parquet").stat().st_size > 1000
 
 
-def test_its_outputs_are_there_and_small() -> None:
+def test_its_outputs_are_present_and_small() -> None:
     assert NOTEBOOK.stat().st_size < 60_000
     assert all(cell["outputs"] for cell in CELLS[:-1] if not "".join(cell["source"]).startswith("import"))
     said = json.dumps([cell["outputs"] for cell in CELLS])

@@ -1,1 +1,1 @@
-"""A harness that kills writers and looks at what they leave; `make test-crash` runs its long form."""
+"""A harness that kills writers and checks the archive afterwards; `make test-crash` runs its long form."""

@@ -1,4 +1,4 @@
-"""What a writer does to an archive, and what the archive must hold after it."""
+"""Operations of a writer on an archive, and the expected contents afterwards."""
 
 import shutil
 from collections.abc import Callable, Iterator

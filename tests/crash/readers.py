@@ -1,4 +1,4 @@
-"""Readers and a writer at once, in processes of their own: nobody ever sees half a commit."""
+"""Concurrent readers and a writer in separate processes: no reader sees part of a commit."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""A drill: everything that a service does at once, while things break; `make drill` runs its long form."""
+"""A drill: all functions of a service at the same time, while parts of it fail; `make drill` runs its long form."""

@@ -1,4 +1,4 @@
-"""Everything that a service does at once, while things break, for so many seconds.
+"""Runs all functions of a service at the same time for some seconds, while parts of it fail.
 
 Eight clients, an indexer that watches a folder, backups and compactions; meanwhile workers and the indexer are killed,
 the disk fills and empties, the archive is replaced by a backup while it is served, and taken away and restored. In the

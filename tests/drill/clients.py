@@ -1,4 +1,4 @@
-"""Clients that know what right answers look like."""
+"""Clients that verify the responses."""
 
 import json
 import random

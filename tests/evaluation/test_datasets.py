@@ -78,7 +78,7 @@ def _tar_of(path, said):
         ({"b.cls": b"lake", "b.png": b"no picture"}, "b: unknown image format"),
     ],
 )
-def test_what_is_wrong_beside_an_image_costs_that_image_alone(tmp_path, beside, reason):
+def test_invalid_metadata_of_an_image_skips_only_that_image(tmp_path, beside, reason):
     path = _tar_of(tmp_path / "set.tar", {"a.png": _png(1), "a.cls": b"lake", "b.png": _png(2), **beside})
     with pytest.raises(ImageError, match=rf"set\.tar: {reason}"):
         read_dataset(path)
@@ -96,14 +96,14 @@ def test_the_ground_sample_distance_is_a_number_or_two(tmp_path, said, expected)
     assert read_dataset(_tar_of(tmp_path / "set.tar", beside))[0].gsd_m == expected
 
 
-def test_captions_of_any_form_and_none(tmp_path):
+def test_captions_may_have_any_form_or_be_missing(tmp_path):
     said = {"a.png": _png(1), "a.json": b'{"captions": "A long river."}', "b.png": _png(2), "b.txt": b"\n . \n"}
     (image,) = read_dataset(_tar_of(tmp_path / "set.tar", {**said, "c.png": _png(3), "c.json": b'{"captions": null}'}))
     assert image.captions == ("a long river",)
 
 
 @pytest.mark.parametrize("name", ["cut.tar", "cut.tar.gz"])
-def test_a_tar_that_is_cut_short_is_said_to_be(tmp_path, name):
+def test_a_truncated_tar_is_reported(tmp_path, name):
     noise = np.random.default_rng(0).bytes(40_000)
     path = _tar_of(tmp_path / name, {"a.png": noise, "b.png": noise})
     path.write_bytes(path.read_bytes()[:50_000])
@@ -111,7 +111,7 @@ def test_a_tar_that_is_cut_short_is_said_to_be(tmp_path, name):
         read_dataset(path)
 
 
-def test_what_lies_in_a_folder_and_is_no_use_is_named_and_the_rest_is_read(folder):
+def test_unusable_files_in_a_folder_are_named_and_the_rest_is_read(folder):
     (folder / "SeaLake" / "2.webp").write_bytes(b"RIFF")
     (folder / "SeaLake" / "3.png").write_bytes(b"")
     (folder / "SeaLake" / "._0.png").write_bytes(b"what a Mac notes")
@@ -133,7 +133,7 @@ def test_what_lies_in_a_folder_and_is_no_use_is_named_and_the_rest_is_read(folde
         read_dataset(folder, left_out={})
 
 
-def test_wavelengths_are_those_of_tiffs_and_pictures_keep_their_own(folder):
+def test_passed_wavelengths_apply_to_tiffs_only(folder):
     write(folder / "SeaLake" / "a.tif", picture(4, 16, 16, dtype="uint16"))
     waves = (0.49, 0.56, 0.665, 0.842)
     lengths = {image.key: len(image.wavelengths) for image in read_dataset(folder, wavelengths=waves)}
@@ -150,7 +150,7 @@ def test_tiffs_of_many_bands_take_wavelengths(tmp_path):
     assert read_dataset(root, wavelengths=waves)[0].wavelengths == waves
 
 
-def test_tiffs_of_one_data_set_are_scaled_alike(tmp_path):
+def test_tiffs_of_one_data_set_are_scaled_equally(tmp_path):
     waves = (0.49, 0.56, 0.665, 0.842)
     rng = np.random.default_rng(0)
     levels = {"lake": (300, 250, 150, 50), "field": (900, 1100, 1200, 2800)}
@@ -173,7 +173,7 @@ def test_tiffs_of_one_data_set_are_scaled_alike(tmp_path):
     assert field[2] > field[1] > field[0] > 150
 
 
-def test_numbers_of_other_kinds_have_scalings_of_their_own(tmp_path):
+def test_each_data_type_has_its_own_scaling(tmp_path):
     (tmp_path / "set" / "field").mkdir(parents=True)
     numbers = picture(4, 16, 16)
     for number, values in enumerate((numbers.astype(np.uint16) * 10, numbers.astype(np.float32) / 1000)):
@@ -188,7 +188,7 @@ def test_numbers_of_other_kinds_have_scalings_of_their_own(tmp_path):
     assert (images[2].pixels[0, :2, :2] == 0).all()
 
 
-def test_a_damaged_image_of_another_part_does_no_harm(tmp_path):
+def test_a_damaged_image_of_another_part_is_ignored(tmp_path):
     (tmp_path / "set" / "field").mkdir(parents=True)
     for number in range(40):
         write(tmp_path / "set" / "field" / f"{number}.tif", picture(4, 8, 8, dtype="uint16"))
@@ -218,7 +218,7 @@ def test_a_large_data_set_is_scaled_by_some_of_its_images(tmp_path, monkeypatch)
     assert 60 < np.mean([image.pixels.mean() for image in images]) < 200
 
 
-def test_parts_are_disjoint_complete_and_known_by_name_alone(folder):
+def test_parts_are_disjoint_and_complete_and_depend_only_on_names(folder):
     names = [f"set/{number}" for number in range(4000)]
     shares = {part: sum(part_of(name) == part for name in names) / 4000 for part in ("held-out", "validation", "train")}
     assert sum(shares.values()) == 1
@@ -244,11 +244,11 @@ def test_class_names_become_words(name, words):
     assert class_words(name) == words
 
 
-def test_captions_become_what_people_type():
+def test_captions_become_typical_queries():
     assert tidy("Many  planes are parked . ") == "many planes are parked"
 
 
-def test_what_is_missing_is_said(tmp_path, tar):
+def test_missing_files_are_named(tmp_path, tar):
     with pytest.raises(QueryError, match="no such file"):
         read_dataset(tmp_path / "nowhere")
     with pytest.raises(QueryError, match="no labelled image"):

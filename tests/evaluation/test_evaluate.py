@@ -36,7 +36,7 @@ class Oracle(FakeEmbedder):
         return np.eye(self.dim, dtype=np.float32)[which]
 
 
-def test_a_perfect_model_gets_full_marks():
+def test_a_perfect_model_has_perfect_metrics():
     classes = ["forest", "lake", "town"]
     images = [
         LabelledImage(
@@ -60,7 +60,7 @@ def test_a_perfect_model_gets_full_marks():
     assert "bands" not in found
 
 
-def test_only_what_the_images_allow_is_measured():
+def test_only_metrics_that_the_images_allow_are_computed():
     images = [_image(n, 5, FIVE) for n in range(3)]
     found = evaluate(FakeEmbedder(), images)
     assert set(found) == {"images", "bands"}
@@ -77,7 +77,7 @@ class Blind(FakeEmbedder):
         return 0.25 if imagery.family == "rgb" else 0.5
 
 
-def test_agreement_of_bands_stands_beside_that_of_other_places():
+def test_agreement_of_bands_is_reported_next_to_that_of_other_places():
     seen = evaluate(Oracle([]), [LabelledImage(key=str(n), pixels=np.full((5, 8, 8), n, np.uint8), wavelengths=FIVE,
                                                cls=None) for n in range(4)])["bands"]  # fmt: skip
     assert (seen["rgb_with_all"], seen["some_with_all"], seen["different_places"]) == (1, 1, 0)
@@ -85,7 +85,7 @@ def test_agreement_of_bands_stands_beside_that_of_other_places():
     assert (blind["rgb_with_all"], blind["different_places"]) == (0, 1)
 
 
-def test_images_without_captions_are_no_questions_of_retrieval():
+def test_images_without_captions_are_no_retrieval_queries():
     images = [
         LabelledImage(
             key=str(n),
@@ -133,7 +133,7 @@ def test_every_figure_has_an_interval():
     assert "–" in markdown("fake", {"a set": found})
 
 
-def test_each_image_is_a_match_by_the_level_of_its_own_bands():
+def test_each_image_is_matched_by_the_threshold_of_its_family():
     images = [_image(0, 3, RGB, "a"), _image(1, 5, FIVE, "b"), _image(2, 3, RGB, "b")]
     for order in ([0, 1, 2], [1, 2, 0]):
         found = evaluate(Blind(), [images[i] for i in order])["nothing_matches"]
@@ -155,7 +155,7 @@ class HalfCalibrated(FakeEmbedder):
         return None if imagery.family == "rgb" else "not calibrated for multispectral imagery"
 
 
-def test_calibration_is_measured_by_family_and_what_has_none_is_named():
+def test_calibration_is_measured_by_family_and_uncalibrated_ones_are_named():
     images = [_image(n, *((3, RGB) if n < 4 else (5, FIVE)), "ab"[n % 2]) for n in range(10)]
     found = evaluate(HalfCalibrated(), images)
     assert found["not_calibrated"] == {"not calibrated for multispectral imagery": 6}
@@ -165,7 +165,7 @@ def test_calibration_is_measured_by_family_and_what_has_none_is_named():
     assert "calibration" not in evaluate(HalfCalibrated(), images[4:])
 
 
-def test_precision_at_10_asks_no_class_for_more_images_than_it_has():
+def test_precision_at_10_accounts_for_classes_with_fewer_images():
     images = [
         LabelledImage(
             key=str(n), pixels=np.full((3, 8, 8), n % 2, np.uint8), wavelengths=RGB, cls=("lake", "town")[n % 2]
@@ -177,7 +177,7 @@ def test_precision_at_10_asks_no_class_for_more_images_than_it_has():
 
 
 @pytest.mark.parametrize("mode", ["squash", "shortest"])
-def test_images_kept_at_the_models_size_give_the_vectors_of_searches(tmp_path, mode):
+def test_images_cached_at_the_models_size_have_the_vectors_of_searches(tmp_path, mode):
     tiny = Path(shutil.copytree(TINY, tmp_path / "tiny"))
     config = json.loads((tiny / "open_clip_config.json").read_text())
     config["preprocess_cfg"] |= {"resize_mode": mode, "interpolation": "bilinear"}
@@ -193,7 +193,7 @@ def test_images_kept_at_the_models_size_give_the_vectors_of_searches(tmp_path, m
     np.testing.assert_array_equal(embed(model, [whole]), asked)
 
 
-def test_an_encoder_gets_images_as_they_are_and_resizes_them_itself():
+def test_an_encoder_gets_original_images_and_resizes_them_itself():
     sizes = []
 
     class Sees(FakeEmbedder):
@@ -213,7 +213,7 @@ def test_images_of_other_bands_keep_their_order():
         np.testing.assert_allclose(together[row], embed(model, [image])[0], atol=1e-6)
 
 
-def test_wordings_agree_fully_where_the_model_ignores_words():
+def test_wordings_agree_fully_if_the_model_ignores_words():
     class Deaf(FakeEmbedder):
         def embed_texts(self, texts):
             return np.ones((len(texts), self.dim), np.float32) / 4
@@ -223,7 +223,7 @@ def test_wordings_agree_fully_where_the_model_ignores_words():
     assert found["paraphrases"]["wishes"] >= 20
 
 
-def test_the_table_has_a_row_for_each_set_and_a_dash_where_nothing_was_measured():
+def test_the_table_has_a_row_for_each_set_and_a_dash_for_missing_metrics():
     text = markdown("fake", {"a set": {"images": 3}, "other": {"images": 4, "zero_shot": {"top1": 50.0}}})
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) == 3
@@ -234,5 +234,5 @@ def test_the_table_has_a_row_for_each_set_and_a_dash_where_nothing_was_measured(
 
 
 @pytest.mark.parametrize("cls", [None, "only one"])
-def test_one_class_is_no_classification(cls):
+def test_one_class_gives_no_classification_metrics(cls):
     assert "zero_shot" not in evaluate(FakeEmbedder(), [_image(n, 3, RGB, cls) for n in range(3)])

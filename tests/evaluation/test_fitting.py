@@ -17,12 +17,12 @@ def _scores(n: int, scale: float, bias: float, seed: int = 0) -> LabelledScores:
     return LabelledScores(cosines=cosines, truth=rng.uniform(size=cosines.shape) < chances)
 
 
-def test_the_line_that_made_the_truth_is_found():
+def test_the_true_scale_and_bias_are_recovered():
     line = fit([_scores(20_000, 12, -5)])
     assert (line.scale, line.bias) == pytest.approx((12, -5), rel=0.05)
 
 
-def test_scores_that_separate_all_pairs_have_a_finite_line():
+def test_scores_that_separate_all_pairs_give_a_finite_fit():
     cosines = np.array([[0.5, 0.1], [0.1, 0.5]] * 20, np.float32)
     line = fit([LabelledScores(cosines=cosines, truth=cosines > 0.3)])
     assert np.isfinite([line.scale, line.bias]).all()
@@ -30,7 +30,7 @@ def test_scores_that_separate_all_pairs_have_a_finite_line():
     assert line.probability(np.array([0.1], np.float32))[0] < 0.05
 
 
-def test_scores_that_say_nothing_or_the_opposite_are_refused():
+def test_uninformative_or_inverted_scores_are_rejected():
     with pytest.raises(QueryError, match="do not score higher with their own class"):
         fit([_scores(2000, -12, 0)])
     cosines = np.zeros((4, 2), np.float32)
@@ -67,7 +67,7 @@ def _images(n: int, waves: tuple[float, ...], gsd_m=(10.0, 10.0)) -> list[Labell
     ]
 
 
-def test_each_family_is_fitted_by_itself_and_checked_on_images_held_back():
+def test_each_family_is_fitted_separately_and_checked_on_held_out_images():
     model = Sees()
     data = {"photos": _images(300, RGB), "radar": _images(90, SAR, (20.0, 20.0)), "more": _images(120, RGB, (0.5, 2.0))}
 
@@ -87,7 +87,7 @@ def test_each_family_is_fitted_by_itself_and_checked_on_images_held_back():
     assert found == fit_families(model.embed, model.embed_texts, data, family_of)
 
 
-def test_data_that_nothing_can_be_fitted_on_is_refused():
+def test_insufficient_data_is_rejected():
     model = Sees()
     with pytest.raises(QueryError, match="need at least 20"):
         fit_families(model.embed, model.embed_texts, {"few": _images(9, RGB)}, lambda _: "rgb")
@@ -95,7 +95,7 @@ def test_data_that_nothing_can_be_fitted_on_is_refused():
         fit_families(model.embed, model.embed_texts, {"one": _images(90, RGB)[::3]}, lambda _: "rgb")
 
 
-def test_few_classes_hold_for_questions_nearer_to_them_than_they_are_to_each_other():
+def test_a_fit_on_few_classes_covers_queries_nearer_to_them_than_they_are_to_each_other():
     vectors = {"lake": [1, 0, 0], "pond": [0.8, 0.6, 0], "wood": [0.28, 0.96, 0], "trees": [0, 1, 0]}
 
     def embed_texts(texts):
@@ -108,7 +108,7 @@ def test_few_classes_hold_for_questions_nearer_to_them_than_they_are_to_each_oth
     assert questions(lambda texts: np.eye(len(texts), dtype=np.float32), many) == {}
 
 
-def test_a_range_of_resolution_is_known_only_where_all_images_state_theirs():
+def test_a_range_of_resolution_is_known_only_if_all_images_state_theirs():
     images = _images(3, RGB)
     assert gsd_range(images) == [10, 10]
     assert gsd_range([*images, *_images(1, RGB, None)]) is None

@@ -13,7 +13,7 @@ from bandsight.evaluation.metrics import (
 )
 
 
-def test_an_image_is_ranked_by_its_first_own_caption_and_equal_words_are_no_help():
+def test_an_image_is_ranked_by_its_best_own_caption_and_equal_captions_do_not_help():
     # Captions 0 and 1 are of image 0, 2 and 3 of image 1; captions 0 and 2 have the same words.
     owner = np.array([0, 0, 1, 1])
     scores = np.array([[0.9, 0.1, 0.9, 0.2], [0.8, 0.3, 0.8, 0.4]], np.float32)
@@ -41,7 +41,7 @@ def test_a_large_class_does_not_outweigh_a_small_one():
     assert macro(np.array([True] * 9 + [False]), classes) == 75
 
 
-def test_intervals_hold_the_figure_narrow_with_more_images_and_repeat():
+def test_intervals_contain_the_figure_narrow_with_more_images_and_are_reproducible():
     widths = []
     for n in (40, 4000):
         hits = np.arange(n) % 4 == 0
@@ -70,7 +70,7 @@ def test_precision_and_overlap():
     assert overlap([np.array([1, 2, 3, 4]), np.array([1, 2, 7, 8]), np.array([1, 2, 3, 4])]) == pytest.approx(2 / 3)
 
 
-def test_calibration_error_is_zero_where_words_and_truth_agree():
+def test_calibration_error_is_zero_if_probabilities_are_true():
     p = np.array([0.25] * 4 + [0.75] * 4, np.float32)
     honest = calibration_curve(p, np.array([1, 0, 0, 0, 1, 1, 1, 0], bool))
     assert honest["expected_calibration_error"] == 0
@@ -79,7 +79,7 @@ def test_calibration_error_is_zero_where_words_and_truth_agree():
     assert wrong["expected_calibration_error"] == pytest.approx(0.75)
 
 
-def test_nothing_here_asks_with_and_without_each_class():
+def test_nothing_matches_is_tested_with_and_without_each_class():
     truth = np.array([[1, 0], [1, 0], [0, 1]], bool)
     sure = np.array([[0.9, 0.1], [0.8, 0.1], [0.1, 0.9]], np.float32)
     assert set(nothing_here(sure, truth, 0.5).values()) == {1.0}

@@ -74,7 +74,7 @@ def test_a_file_of_names_is_a_list(data, name, text):
     ]
 
 
-def test_names_with_a_word_before_them_are_found_and_missing_ones_are_named(data):
+def test_names_with_a_prefix_are_found_and_missing_ones_are_named(data):
     path = data.parent / "names.txt"
     path.write_text("1.jpg\n2.jpg\n9.jpg\n")
     left_out = {}
@@ -83,7 +83,7 @@ def test_names_with_a_word_before_them_are_found_and_missing_ones_are_named(data
     assert left_out == {"9": "listed in names, but missing"}
 
 
-def test_a_list_that_does_not_fit_is_refused(data):
+def test_a_list_that_does_not_match_the_images_is_rejected(data):
     with pytest.raises(QueryError, match=r"--split ucm-test: no dataset_ucm\.json in .*pictures or next to it"):
         read_split("ucm-test", data)
     with pytest.raises(QueryError, match="one of rsicd-test, ucm-test, nwpu-test"):

@@ -54,7 +54,7 @@ def speckle(shape: tuple[int, int], seed: int = 1) -> NDArray[np.float32]:
     return (10 * np.log10(looks.mean(0)))[None].astype(np.float32)
 
 
-def test_grey_ground_is_grey_under_haze(tmp_path):
+def test_grey_ground_looks_grey_despite_haze(tmp_path):
     ground = np.broadcast_to(np.linspace(0.02, 0.28, 64), (3, 64, 64))
     clear = thumbnail(reflectance_scene(tmp_path / "clear.tif", ground), tile_of(0, 0, 64), 64).astype(int)
     hazy = thumbnail(reflectance_scene(tmp_path / "hazy.tif", ground, AIR), tile_of(0, 0, 64), 64).astype(int)

@@ -62,14 +62,14 @@ def test_a_tile_shows_the_ground_of_its_place(
         check(scene, tile_at(*place, zoom))
 
 
-def test_a_whole_scene_over_the_pole_is_seen_up_to_the_edge_of_the_map(tmp_path: Path) -> None:
+def test_a_scene_over_the_pole_is_shown_up_to_the_edge_of_the_map(tmp_path: Path) -> None:
     scene = write_ground(tmp_path / "a.tif", "EPSG:3995", Affine(5000, 0, -1e6, 0, -5000, 1e6), 400, 400)
     for x in range(4):
         check(scene, (2, x, 0), least=0.01)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
-def test_far_from_the_scene_nothing_is_seen(tmp_path: Path, crs: str) -> None:
+def test_nothing_is_shown_far_from_the_scene(tmp_path: Path, crs: str) -> None:
     """Projections answer on the other side of the Earth, too."""
     scene = write_ground(tmp_path / "a.tif", crs, UTM if crs == "EPSG:32633" else DEGREES, 64, 64)
     for tile in [(1, 0, 0), (1, 0, 1), (3, 0, 7), tile_at(-165, 45, 10), tile_at(15, -45, 10), tile_at(16.5, 45.1, 12)]:
@@ -85,13 +85,13 @@ def test_the_world_shows_a_small_scene_as_a_dot(tmp_path: Path) -> None:
     assert np.abs(lat[seen] - 48).max() < 3
 
 
-def test_a_scene_that_only_a_sidecar_places_is_shown_where_the_catalog_says(tmp_path: Path) -> None:
+def test_a_scene_georeferenced_by_a_sidecar_is_shown_where_the_catalog_says(tmp_path: Path) -> None:
     path = rasters.write(tmp_path / "a.tif", ground_picture(400, 400), crs=None)
     scene = scene_at(path, "EPSG:32633", UTM, 400, 400)
     check(scene, tile_at(15.02, 45.13, 13))
 
 
-def test_a_scene_that_only_control_points_place_is_shown_there(tmp_path: Path) -> None:
+def test_a_scene_georeferenced_by_control_points_is_shown_in_place(tmp_path: Path) -> None:
     points = [
         GroundControlPoint(row=row, col=col, x=20 + col * 0.001, y=50 - row * 0.001)
         for row in (0, 200, 400)
@@ -114,7 +114,7 @@ def test_a_scene_that_only_control_points_place_is_shown_there(tmp_path: Path) -
     assert np.percentile(off, 99) < 12
 
 
-def test_bands_of_several_files_and_pixel_sizes_lie_on_each_other(tmp_path: Path) -> None:
+def test_bands_of_several_files_and_pixel_sizes_are_aligned(tmp_path: Path) -> None:
     scene = write_ground(tmp_path / "fine.tif", "EPSG:32633", UTM, 400, 400)
     coarse = rasters.write(
         tmp_path / "coarse.tif", ground_picture(400, 400, step=4)[2:], crs="EPSG:32633", transform=UTM @ Affine.scale(4)
@@ -123,7 +123,7 @@ def test_bands_of_several_files_and_pixel_sizes_lie_on_each_other(tmp_path: Path
     check(replace(scene, bands=(*scene.bands[:2], blue)), tile_at(15.02, 45.13, 13), blur=4)
 
 
-def test_overviews_are_used_and_a_scene_without_them_is_refused_from_afar(
+def test_overviews_are_used_and_scenes_without_them_are_refused_at_low_zoom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "MAX_DECODED", 20_000)
@@ -143,7 +143,7 @@ def test_overviews_are_used_and_a_scene_without_them_is_refused_from_afar(
     assert scene_tile(scene, render_spec(scene), ground_far, max_decoded=20_000).seen.any()
 
 
-def test_nodata_and_what_is_no_number_are_see_through(tmp_path: Path) -> None:
+def test_nodata_and_nan_are_transparent(tmp_path: Path) -> None:
     values = ground_picture(400, 400).astype(np.float32)
     values[:, :, :200] = -9999
     values[:, :200, :] = np.nan
@@ -157,7 +157,7 @@ def test_nodata_and_what_is_no_number_are_see_through(tmp_path: Path) -> None:
     assert not picture.rgba()[..., :3][~picture.seen].any()
 
 
-def test_a_mosaic_shows_the_first_scene_and_the_next_where_that_ends(tmp_path: Path) -> None:
+def test_a_mosaic_shows_the_first_scene_and_the_next_one_beyond_it(tmp_path: Path) -> None:
     left = rasters.write(tmp_path / "l.tif", np.full((3, 400, 200), 50, np.uint8), crs="EPSG:32633", transform=UTM)
     whole = rasters.write(tmp_path / "w.tif", np.full((3, 400, 400), 200, np.uint8), crs="EPSG:32633", transform=UTM)
     scenes = [
@@ -174,7 +174,7 @@ def test_a_mosaic_shows_the_first_scene_and_the_next_where_that_ends(tmp_path: P
     assert (turned_round.rgb[turned_round.seen] == 200).all()
 
 
-def test_a_mosaic_leaves_out_what_is_gone_or_has_other_bands(tmp_path: Path) -> None:
+def test_a_mosaic_leaves_out_missing_scenes_and_those_with_other_bands(tmp_path: Path) -> None:
     gone = write_ground(tmp_path / "gone.tif", "EPSG:32633", UTM, 400, 400)
     there = write_ground(tmp_path / "there.tif", "EPSG:32633", UTM, 400, 400)
     Path(gone.href).unlink()
@@ -188,7 +188,7 @@ def test_a_mosaic_leaves_out_what_is_gone_or_has_other_bands(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("tile", "name"), [((25, 0, 0), "z"), ((-1, 0, 0), "z"), ((2, 4, 0), "x"), ((2, 0, 4), "y")])
-def test_a_tile_that_no_map_has_is_named(tile: tuple[int, int, int], name: str) -> None:
+def test_an_invalid_map_tile_is_named(tile: tuple[int, int, int], name: str) -> None:
     with pytest.raises(QueryError, match=f"^{name}: found"):
         map_ground(*tile, 256)
 

@@ -101,7 +101,7 @@ def check(archive: Archive, encoder: Recorder) -> int:
 @pytest.mark.parametrize(
     "tiling", [Tiling(tile_px=32, min_valid=0.05), Tiling(tile_px=24, scales=(1, 2, 3), overlap=0.3)]
 )
-def test_the_model_view_is_what_the_model_got_for_every_sensor(tmp_path, tiling):
+def test_the_model_view_equals_the_models_input_for_every_sensor(tmp_path, tiling):
     encoder = Recorder()
     root = make_scenes(tmp_path / "scenes")
     dig_holes(root)

@@ -1,4 +1,4 @@
-"""Thumbnails: the right bands, the right ground, and a clear word when the scene is gone."""
+"""Thumbnails: the right bands, the right place, and a clear error if the scene is gone."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +126,7 @@ def test_a_scene_placed_by_a_sidecar_is_read_by_its_pixels(tmp_path: Path, rng: 
     np.testing.assert_array_equal(picture, values[:, 32:64, 0:32].transpose(1, 2, 0))
 
 
-def test_what_sticks_out_of_the_scene_is_black(tmp_path: Path) -> None:
+def test_pixels_outside_the_scene_are_black(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.full((3, 64, 64), 200, np.uint8))
     scene = scene_of([(0.665, path, 1), (0.56, path, 2), (0.48, path, 3)], AS_IS)
     picture = thumbnail(scene, tile_of(48, -16), 32)
@@ -148,7 +148,7 @@ def test_pixels_without_data_can_be_transparent(tmp_path: Path) -> None:
     np.testing.assert_array_equal(full, thumbnail(scene, tile_of(0, 0), 32))
 
 
-def test_nodata_is_black_and_does_not_bend_the_stretch(tmp_path: Path) -> None:
+def test_nodata_is_black_and_does_not_affect_the_stretch(tmp_path: Path) -> None:
     values = np.tile(np.linspace(1000, 2000, 64, dtype=np.float32), (3, 64, 1))
     values[:, :, :8] = -9999
     path = write(tmp_path / "a.tif", values, nodata=-9999)
@@ -167,7 +167,7 @@ def test_a_tile_of_a_coarse_scale_is_its_average(tmp_path: Path, rng: np.random.
     assert np.abs(picture - blocks).max() <= 1
 
 
-def test_a_scene_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_scene_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "gone.tif", np.full((1, 64, 64), 200, np.uint8))
     scene = scene_of([(5.405, path, 1)], AS_IS)
     path.unlink()

@@ -1,4 +1,4 @@
-"""Times of acquisition: what states them, and in which order."""
+"""Acquisition times: their sources, by priority."""
 
 from pathlib import Path
 

@@ -82,7 +82,7 @@ def tiles(task, count):
     return [PendingTile(value, task) for value in range(count)]
 
 
-def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
+def test_the_next_batch_starts_before_the_previous_one_is_awaited():
     model, task, listener = Slow(), SceneTask(), Listener()
     batches = Batches(model, 4, listener)
     pending = tiles(task, 18)
@@ -99,7 +99,7 @@ def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
     np.testing.assert_array_equal([task.vectors[id(one)] for one in pending], expected)
 
 
-def test_what_is_done_is_handed_on_without_waiting():
+def test_finished_batches_are_passed_on_without_waiting():
     model, task = Slow(), SceneTask()
     batches = Batches(model, 4, Listener())
     batches.add(RGB_UM, tiles(task, 4))
@@ -108,7 +108,7 @@ def test_what_is_done_is_handed_on_without_waiting():
     assert len(task.vectors) == 4
 
 
-def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
+def test_a_scene_that_fails_while_the_device_works_affects_no_other():
     model, bad, good = Slow(), SceneTask(), SceneTask()
     batches = Batches(model, 4, Listener())
     batches.add(RGB_UM, tiles(bad, 6))
@@ -119,7 +119,7 @@ def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
     assert model.batches[1][0] == 3
 
 
-def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
+def test_a_long_job_tries_to_optimise_the_model_once_and_reports_the_outcome():
     model, listener = Slow(seconds=70.0), Listener()
     batches = Batches(model, 4, listener)
     task = SceneTask()
@@ -130,7 +130,7 @@ def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
     assert len(task.vectors) == 40
 
 
-def test_a_short_job_does_not_try():
+def test_a_short_job_does_not_try_to_optimise_the_model():
     model = Slow(seconds=1.0)
     batches = Batches(model, 4, Listener())
     batches.add(RGB_UM, tiles(SceneTask(), 40))
@@ -138,7 +138,7 @@ def test_a_short_job_does_not_try():
     assert model.tried == 0
 
 
-def test_too_little_memory_is_said(monkeypatch):
+def test_too_little_memory_is_reported(monkeypatch):
     model, listener, task = FakeEmbedder(), Listener(), SceneTask()
     begin = model.begin_pixels
 
@@ -158,7 +158,7 @@ def test_too_little_memory_is_said(monkeypatch):
     assert len(task.vectors) == 8
 
 
-def test_vectors_that_are_there_are_handed_on_at_once():
+def test_vectors_that_are_ready_are_passed_on_immediately():
     task = SceneTask()
     batches = Batches(FakeEmbedder(), 4, Listener())
     batches.add(RGB_UM, tiles(task, 4))

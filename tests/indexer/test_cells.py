@@ -94,7 +94,7 @@ def test_another_model_keeps_the_cells(scenes, archive, encoder):
     assert verify(archive, full=True) == []
 
 
-def test_more_cells_than_the_model_tells_apart_are_refused(scenes, archive, encoder):
+def test_more_cells_than_the_model_has_are_rejected(scenes, archive, encoder):
     with pytest.raises(ModelError, match="2 × 2 parts apart, so pass at most --cells 2"):
         index([scenes], archive=archive, model=encoder, tiling=Tiling.of_model(encoder, cells=4))
     with pytest.raises(SceneError, match="need 2 to 8"):

@@ -81,7 +81,7 @@ def rows(archive: Archive) -> list[tuple]:
     )
 
 
-def test_a_killed_job_goes_on_inside_a_scene_and_does_at_most_one_step_again(tmp_path):
+def test_a_killed_job_resumes_within_a_scene_and_repeats_at_most_one_step(tmp_path):
     scene = write(tmp_path / "in" / "big.tif", picture(3, 512, 512), origin=(320_000, 5_760_000))
     counts, path = tmp_path / "counts", tmp_path / "archive"
     kills = 0
@@ -121,7 +121,7 @@ def test_a_killed_job_goes_on_inside_a_scene_and_does_at_most_one_step_again(tmp
     assert len(cells) == len(set(cells)) == 256
 
 
-def test_a_scene_in_parts_is_the_scene_in_one_piece(tmp_path, encoder, small_steps, monkeypatch):
+def test_a_scene_written_in_parts_equals_the_scene_in_one_piece(tmp_path, encoder, small_steps, monkeypatch):
     values = picture(3, 300, 420)
     values[:, 40:90, 100:200] = 0
     scene = write(tmp_path / "in" / "a.tif", values, nodata=0)
@@ -135,7 +135,7 @@ def test_a_scene_in_parts_is_the_scene_in_one_piece(tmp_path, encoder, small_ste
     assert found[0] == found[1]
 
 
-def test_what_was_done_before_ctrl_c_is_not_done_again(tmp_path, archive, encoder, small_steps):
+def test_work_done_before_ctrl_c_is_not_repeated(tmp_path, archive, encoder, small_steps):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512), origin=(320_000, 5_760_000))
     with pytest.raises(KeyboardInterrupt):
         index([scene], archive=archive, model=encoder, batch_size=4, progress=Breaking(6))
@@ -148,7 +148,7 @@ def test_what_was_done_before_ctrl_c_is_not_done_again(tmp_path, archive, encode
     assert before < 256
 
 
-def test_a_damaged_part_is_done_again(tmp_path, archive, encoder, small_steps):
+def test_a_damaged_checkpoint_is_repeated(tmp_path, archive, encoder, small_steps):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512), origin=(320_000, 5_760_000))
     with pytest.raises(KeyboardInterrupt):
         index([scene], archive=archive, model=encoder, batch_size=4, progress=Breaking(6))
@@ -163,7 +163,7 @@ def test_a_damaged_part_is_done_again(tmp_path, archive, encoder, small_steps):
 
 
 @pytest.mark.parametrize("change", ["scene", "tiling"])
-def test_parts_of_what_has_changed_are_not_used(tmp_path, archive, encoder, small_steps, change):
+def test_checkpoints_of_changed_scenes_are_not_used(tmp_path, archive, encoder, small_steps, change):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512), origin=(320_000, 5_760_000))
     with pytest.raises(KeyboardInterrupt):
         index([scene], archive=archive, model=encoder, batch_size=4, progress=Breaking(6))
@@ -178,7 +178,7 @@ def test_parts_of_what_has_changed_are_not_used(tmp_path, archive, encoder, smal
     assert not list((archive.path / "pending").iterdir())
 
 
-def test_parts_left_of_a_scene_that_is_in_the_archive_go(tmp_path, archive, encoder, small_steps, monkeypatch):
+def test_leftover_checkpoints_of_an_indexed_scene_are_deleted(tmp_path, archive, encoder, small_steps, monkeypatch):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512))
     # As if the process had died between the commit and the deletion.
     monkeypatch.setattr(CheckpointFolder, "drop", lambda _: None)
@@ -188,7 +188,7 @@ def test_parts_left_of_a_scene_that_is_in_the_archive_go(tmp_path, archive, enco
     assert not list((archive.path / "pending").iterdir())
 
 
-def test_a_scene_that_fails_in_its_midst_leaves_nothing(tmp_path, archive, encoder, small_steps, monkeypatch):
+def test_a_scene_that_fails_halfway_leaves_nothing(tmp_path, archive, encoder, small_steps, monkeypatch):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512))
     real, calls = executor.read_tiles, []
 

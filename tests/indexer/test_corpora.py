@@ -19,7 +19,7 @@ def run(monkeypatch, capsys, *arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="reader processes are forked")
-def test_a_later_run_tells_what_each_file_was_taken_for_otherwise(tmp_path, monkeypatch, capsys):
+def test_a_later_run_lists_files_that_are_recognised_differently(tmp_path, monkeypatch, capsys):
     folder, table = tmp_path / "clones", tmp_path / "corpora.csv"
     write(folder / "one" / "data" / "rgb.tif", picture(3, 64, 64))
     write(folder / "one" / "data" / "what.tif", picture(5, 64, 64))

@@ -28,7 +28,7 @@ from tests.rasters import picture, write
         ),
     ],
 )
-def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
+def test_a_misbehaving_reader_fails_only_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
     monkeypatch.setattr(executor, "read_tiles", misbehaving.read_tiles)
     for number, file in enumerate(("a.tif", name, "z.tif")):
         write(tmp_path / file, picture(3, 64, 64, seed=number))
@@ -68,7 +68,7 @@ def test_an_isolated_job_gives_the_same_tiles_and_vectors(tmp_path, encoder):
     assert found[0] == found[1]
 
 
-def test_a_process_is_not_begun_once_the_job_has_ended():
+def test_no_process_is_started_after_the_job_has_ended():
     from bandsight.errors import SceneError
 
     readers = ProcessReader()
@@ -77,7 +77,7 @@ def test_a_process_is_not_begun_once_the_job_has_ended():
         readers.call(len, "x")
 
 
-def test_when_all_processes_of_readers_die_others_begin():
+def test_dead_reader_processes_are_replaced():
     from bandsight.errors import SceneError
 
     others = set(psutil.Process().children())
@@ -105,7 +105,7 @@ def test_a_reader_is_forked_from_a_process_of_one_thread():
     readers.close()
 
 
-def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, archive, encoder):
+def test_damaged_rasters_fail_only_their_own_scenes(tmp_path, archive, encoder):
     """Hundreds of broken files and a few sound ones in one job: it ends, says why, and keeps what is sound."""
     (tmp_path / "in").mkdir()
     files = damage.sound(tmp_path / "in")
@@ -155,7 +155,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     assert np.isfinite([hit.score for hit in vectors]).all()
 
 
-def test_a_file_that_ends_early_is_said_in_the_words_of_its_driver(tmp_path, archive, encoder):
+def test_a_truncated_file_is_reported_with_the_drivers_message(tmp_path, archive, encoder):
     path = write(tmp_path / "a.tif", picture(3, 64, 64), blockysize=16)
     path.write_bytes(path.read_bytes()[:6000])
     summary = index([path], archive=archive, model=encoder)

@@ -96,7 +96,7 @@ def scenes_in(folder, count=3, side=96):
     return folder
 
 
-def test_tiles_and_vectors_are_those_of_any_other(tmp_path, archive, encoder, executor):
+def test_every_executor_gives_the_same_tiles_and_vectors(tmp_path, archive, encoder, executor):
     folder = scenes_in(tmp_path / "in")
     summary = index([folder], archive=archive, model=encoder, executor=executor)
     assert [name for name, _ in summary.failed] == ["broken.tif"]
@@ -133,7 +133,7 @@ def seconds_of(executor, calls, seconds):
     return time.monotonic() - began
 
 
-def test_what_has_not_begun_when_it_is_closed_is_dropped(executor):
+def test_calls_that_have_not_started_are_dropped_on_close(executor):
     executor.submit(0, pow, 1, 1).result(120)
     waiting = [executor.submit(lane, time.sleep, 0.5) for lane in range(400)]
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""A scene is recognised again wherever it lies, and keeps the options that it was indexed with."""
+"""A scene is recognised again wherever its files are, and keeps the options that it was indexed with."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def ids(archive):
     return sorted(archive.tile_ids(Filter()).tolist())
 
 
-def test_a_folder_that_was_moved_holds_the_same_scenes(tmp_path, archive, encoder):
+def test_a_moved_folder_has_the_same_scenes(tmp_path, archive, encoder):
     write(tmp_path / "old" / "a.tif", picture(3, 64, 64))
     assert index([tmp_path / "old"], archive=archive, model=encoder).scenes == 1
     before = ids(archive)
@@ -69,7 +69,7 @@ def test_copies_in_one_job_are_scenes_of_their_own_and_links_are_not(tmp_path, a
     assert len(archive.scenes()) == 3
 
 
-def test_a_renamed_file_takes_the_place_of_its_scene_and_is_judged_by_its_new_name(tmp_path, archive, encoder):
+def test_a_renamed_file_replaces_its_scene_and_is_recognised_by_its_new_name(tmp_path, archive, encoder):
     path = write(tmp_path / "x.tif", picture(3, 64, 64))
     index([path], archive=archive, model=encoder)
     path.rename(tmp_path / "mosaic_20200501.tif")
@@ -80,7 +80,7 @@ def test_a_renamed_file_takes_the_place_of_its_scene_and_is_judged_by_its_new_na
     assert scene.datetime.isoformat().startswith("2020-05-01")
 
 
-def test_a_url_that_is_signed_anew_is_the_same_scene(tmp_path, archive, encoder, monkeypatch):
+def test_a_url_with_a_new_signature_is_the_same_scene(tmp_path, archive, encoder, monkeypatch):
     write(tmp_path / "x.tif", picture(3, 64, 64))
     with serve(tmp_path) as site:
         for token in ("AAAA", "BBBB"):

@@ -1,4 +1,4 @@
-"""What an archive remembers of its jobs."""
+"""The record of jobs in an archive."""
 
 import time
 
@@ -68,7 +68,7 @@ def test_a_running_job_can_be_watched(folder, archive, encoder, monkeypatch):
     assert seen[-1].remaining_s is not None
 
 
-def test_an_error_and_ctrl_c_are_told(folder, archive, monkeypatch):
+def test_an_error_and_ctrl_c_are_recorded(folder, archive, monkeypatch):
     class Broken(FakeEmbedder):
         def embed_pixels(self, pixels, wavelengths):
             raise self.error

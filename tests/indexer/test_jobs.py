@@ -43,7 +43,7 @@ class OutOfMemoryError(RuntimeError):
     """As PyTorch calls it."""
 
 
-def test_too_little_memory_on_the_device_halves_the_batch_and_goes_on(tmp_path, archive):
+def test_too_little_device_memory_halves_the_batch(tmp_path, archive):
     cramped = Cramped(holds=5)
     summary = index([scenes(tmp_path, 8)], archive=archive, model=cramped, batch_size=32)
     assert (summary.scenes, summary.tiles, summary.failed) == (8, 32, [])
@@ -51,12 +51,12 @@ def test_too_little_memory_on_the_device_halves_the_batch_and_goes_on(tmp_path, 
     assert cramped.refused == 3
 
 
-def test_a_device_that_holds_not_even_one_tile_is_an_error(tmp_path, archive):
+def test_a_device_without_memory_for_one_tile_is_an_error(tmp_path, archive):
     with pytest.raises(OutOfMemoryError):
         index([scenes(tmp_path, 1)], archive=archive, model=Cramped(holds=0), batch_size=4)
 
 
-def test_the_first_failure_stops_the_job_on_demand_and_keeps_what_is_done(tmp_path, archive, encoder):
+def test_the_first_failure_stops_the_job_on_request_and_keeps_finished_scenes(tmp_path, archive, encoder):
     scenes(tmp_path, 3)
     (tmp_path / "3.tif").write_text("no raster")
     for number in range(4, 40):
@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_ends_the_job_with_its_reason(tmp_path, archive, enc
         index([scenes(tmp_path, 2)], archive=archive, model=encoder)
 
 
-def test_the_log_tells_the_job_from_begin_to_end(tmp_path, archive, encoder):
+def test_the_log_covers_the_job_from_start_to_end(tmp_path, archive, encoder):
     scenes(tmp_path / "in", 3)
     (tmp_path / "in" / "bad.tif").write_text("no raster")
     with console_progress(log=tmp_path / "log.jsonl") as progress:
@@ -94,7 +94,7 @@ def test_the_log_tells_the_job_from_begin_to_end(tmp_path, archive, encoder):
     assert all(event["at"].endswith("+00:00") for event in events)
 
 
-def test_an_estimate_writes_nothing_and_is_what_the_job_then_does(tmp_path, archive, encoder):
+def test_an_estimate_writes_nothing_and_matches_the_job(tmp_path, archive, encoder):
     scenes(tmp_path, 3)
     (tmp_path / "bad.tif").write_text("no raster")
     tiling = Tiling(tile_px=32)
@@ -108,7 +108,7 @@ def test_an_estimate_writes_nothing_and_is_what_the_job_then_does(tmp_path, arch
     assert index([tmp_path], archive=archive, model=encoder, tiling=tiling).tiles == 8
 
 
-def test_a_watched_folder_is_indexed_as_it_fills_and_failures_are_told_once(tmp_path, archive, encoder):
+def test_a_watched_folder_is_indexed_as_it_fills_and_failures_are_reported_once(tmp_path, archive, encoder):
     scenes(tmp_path, 1)
     (tmp_path / "bad.tif").write_text("no raster")
     (tmp_path / "bad.zip").write_text("no zip")
@@ -128,7 +128,7 @@ def test_a_watched_folder_is_indexed_as_it_fills_and_failures_are_told_once(tmp_
     assert len(said) == 3
 
 
-def test_what_fails_on_a_server_is_tried_again_and_what_fails_here_is_not():
+def test_remote_failures_are_retried_and_local_ones_are_not():
     calls = []
 
     def shaky(source, fail):
@@ -151,7 +151,7 @@ def test_what_fails_on_a_server_is_tried_again_and_what_fails_here_is_not():
     assert len(calls) == 1
 
 
-def test_what_is_not_there_is_not_waited_for():
+def test_missing_files_are_not_waited_for():
     def gone(source):
         raise SceneError("HTTP response code: 404")
 
@@ -163,7 +163,7 @@ def test_what_is_not_there_is_not_waited_for():
     assert time.monotonic() - began < 5
 
 
-def test_a_gpu_that_does_nothing_is_said_loudly(monkeypatch):
+def test_an_unused_gpu_is_reported_prominently(monkeypatch):
     monkeypatch.setattr(gpu.Path, "glob", lambda *_: iter(["/dev/nvidia0"]))
     assert "HAS A GPU" in (gpu.unused_gpu("cpu") or "")
     assert gpu.unused_gpu("cuda:0") is None
@@ -222,7 +222,7 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
     assert together == [True, True]
 
 
-def test_a_round_in_which_another_process_writes_is_left_out_and_said_once(tmp_path, archive, encoder):
+def test_a_round_during_another_write_is_skipped_and_reported_once(tmp_path, archive, encoder):
     scenes(tmp_path, 1)
     rounds, said = [], []
 

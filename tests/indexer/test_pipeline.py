@@ -35,7 +35,7 @@ def test_a_scene_becomes_tiles_that_an_image_of_one_finds(tmp_path, archive, enc
     assert hit.tile.cell == "EPSG:32633/10/32x1/1002_-17999"
 
 
-def test_running_again_does_nothing_and_says_so(tmp_path, archive, encoder):
+def test_running_again_does_nothing_and_reports_it(tmp_path, archive, encoder):
     scene = write(tmp_path / "a.tif", picture(3, 64, 64))
     index([scene], archive=archive, model=encoder)
     before, batches = archive.generation, len(encoder.batches)
@@ -157,7 +157,7 @@ def test_a_failure_is_forgotten_once_the_scene_can_be_read(tmp_path, archive, en
     assert archive.jobs.failures() == []
 
 
-def test_a_reader_that_breaks_in_an_unforeseen_way_fails_one_scene(tmp_path, archive, encoder, monkeypatch):
+def test_an_unexpected_reader_error_fails_one_scene(tmp_path, archive, encoder, monkeypatch):
     first, second = (write(tmp_path / f"{n}.tif", picture(3, 64, 64, seed=n)) for n in range(2))
     real = executor.read_tiles
 
@@ -215,7 +215,7 @@ def _job(scenes: Path, archive: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_job_that_is_ended_at_any_moment_goes_on_where_it_was(tmp_path, how):
+def test_a_job_stopped_at_any_moment_resumes(tmp_path, how):
     for n in range(12):
         write(tmp_path / "in" / f"{n}.tif", picture(3, 64, 64, seed=n))
     for delay in (0.02, 0.1, 0.2):
@@ -294,7 +294,7 @@ def test_a_quality_band_gives_cloud_and_missing_data_of_each_tile(tmp_path, arch
     assert archive.scenes()[0].properties["eo:cloud_cover"] == 50
 
 
-def test_cloudy_tiles_are_counted_and_left_out_on_demand(tmp_path, archive, encoder):
+def test_cloudy_tiles_are_counted_and_left_out_on_request(tmp_path, archive, encoder):
     tiling = Tiling(tile_px=32, max_cloud=0.2)
     summary = index([_level_2a(tmp_path)], archive=archive, model=encoder, tiling=tiling)
     assert (summary.tiles, dict(summary.skipped_tiles)) == (2, {"too cloudy": 2})
@@ -324,7 +324,7 @@ def test_a_scale_whose_tiles_are_far_larger_than_the_scene_is_left_out(tmp_path,
     ("gsd_m", "scales"),
     [(None, (1,)), (0.1, (3, 12)), (0.24, (1, 4)), (0.3, (1, 4)), (0.9, (1, 4)), (1.0, (1,)), (10, (1,)), (500, (1,))],
 )
-def test_scales_suit_what_the_model_knows(gsd_m, scales):
+def test_scales_match_the_resolution_of_the_model(gsd_m, scales):
     assert auto_scales(gsd_m, 0.3) == scales
     assert auto_scales(gsd_m, None) == (1,)
 
@@ -351,6 +351,6 @@ def test_imagery_finer_than_the_model_knows_is_read_coarser_and_says_so(tmp_path
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"scales": (0,)}, "integers"), ({"overlap": 1.0}, "overlap 1")])
-def test_tiles_that_cannot_be_are_refused(wrong, says):
+def test_invalid_tile_sizes_are_rejected(wrong, says):
     with pytest.raises(SceneError, match=says):
         Tiling(tile_px=32, **wrong)

@@ -44,7 +44,7 @@ def tiles(archive: Archive, model: FakeEmbedder) -> dict[tuple, np.ndarray]:
     return {(hit.scene.href, hit.tile.cell): vector for hit, vector in zip(hits, found, strict=True)}
 
 
-def test_an_archive_made_anew_holds_the_same_tiles_with_the_other_models_vectors(tmp_path, archive, encoder):
+def test_a_reindexed_archive_has_the_same_tiles_with_the_new_models_vectors(tmp_path, archive, encoder):
     folder = scenes(tmp_path / "in", 3)
     write(tmp_path / "odd.tif", picture(4, 64, 64), photometric="MINISBLACK", alpha="NO")
     index([folder], archive=archive, model=encoder)
@@ -86,7 +86,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(tmp_pat
             nearest(reader, encoder.embed_texts(["x"]), 5)
 
 
-def test_a_scene_that_fails_keeps_the_old_vectors_until_it_is_mended_or_given_up(tmp_path, archive, encoder):
+def test_a_failed_scene_keeps_the_old_vectors_until_it_is_fixed_or_dropped(tmp_path, archive, encoder):
     folder = scenes(tmp_path / "in", 3)
     index([folder], archive=archive, model=encoder)
     data = (folder / "1.tif").read_bytes()
@@ -109,7 +109,7 @@ def test_a_scene_that_fails_keeps_the_old_vectors_until_it_is_mended_or_given_up
     assert verify(archive, full=True) == []
 
 
-def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archive, encoder):
+def test_scenes_added_or_removed_between_attempts_are_included(tmp_path, archive, encoder):
     folder = scenes(tmp_path / "in", 3)
     index([folder], archive=archive, model=encoder)
     (folder / "2.tif").rename(folder / "2.away")
@@ -124,7 +124,7 @@ def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archi
     assert tiles(archive, other).keys() == before
 
 
-def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archive, encoder, monkeypatch):
+def test_a_full_disk_at_the_swap_keeps_the_old_archive(tmp_path, archive, encoder, monkeypatch):
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
 
     def full(*_: object) -> None:
@@ -158,7 +158,7 @@ with ArchiveWriter.open(Path(sys.argv[1])) as archive:
 """
 
 
-def test_a_killed_run_goes_on_where_it_was_and_one_of_both_archives_is_whole(tmp_path, encoder):
+def test_a_killed_run_resumes_and_one_of_both_archives_is_always_complete(tmp_path, encoder):
     path = tmp_path / "archive"
     with ArchiveWriter.create(path, identity(encoder)) as archive:
         index([scenes(tmp_path / "in", 10)], archive=archive, model=encoder)
@@ -186,7 +186,7 @@ def test_a_killed_run_goes_on_where_it_was_and_one_of_both_archives_is_whole(tmp
     assert done
 
 
-def test_an_archive_of_an_older_version_is_made_anew_from_the_files_of_its_bands(tmp_path, archive, encoder):
+def test_an_archive_of_an_older_version_is_reindexed_from_its_band_files(tmp_path, archive, encoder):
     from sqlalchemy import text
 
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)

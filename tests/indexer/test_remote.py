@@ -1,4 +1,4 @@
-"""Scenes on a server: what tells a changed one from the same."""
+"""Remote scenes: how changes are detected."""
 
 import functools
 import http.server

@@ -34,7 +34,7 @@ def ends(request, monkeypatch):
         ],
     ],
 )
-def test_what_is_sent_arrives_and_stays_when_more_comes(ends, value):
+def test_sent_arrays_arrive_and_stay_valid_when_more_are_sent(ends, value):
     here, there = ends
     here.send(value)
     got = there.receive()
@@ -45,7 +45,7 @@ def test_what_is_sent_arrives_and_stays_when_more_comes(ends, value):
         np.testing.assert_equal(one, other)
 
 
-def test_more_than_there_is_room_for_goes_over_the_connection(ends):
+def test_arrays_that_exceed_the_shared_memory_use_the_connection(ends):
     import threading
 
     here, there = ends
@@ -58,7 +58,7 @@ def test_more_than_there_is_room_for_goes_over_the_connection(ends):
     assert end == "end"
 
 
-def test_parts_of_one_array_go_over_once(ends):
+def test_views_of_one_array_are_sent_once(ends):
     here, there = ends
     whole = np.random.default_rng(1).integers(0, 255, (4, 40, 40), np.uint8)
     here.send([whole[:, top : top + 20, 5:30] for top in range(0, 20, 2)])
@@ -67,7 +67,7 @@ def test_parts_of_one_array_go_over_once(ends):
         assert part.base is not None
 
 
-def test_an_end_that_hangs_up_is_noticed(ends):
+def test_a_closed_connection_is_detected(ends):
     here, there = ends
     here.close()
     with pytest.raises(EOFError):

@@ -1,4 +1,4 @@
-"""Labels and classifiers as a user reaches them: command line, API, and the client of a folder and of a server."""
+"""Labels and classifiers through all interfaces: command line, API, and the clients of a folder and of a server."""
 
 import json
 from pathlib import Path

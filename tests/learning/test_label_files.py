@@ -19,7 +19,7 @@ def load(archive: Archive, *features, **options):
     return import_features(archive, "ponds", {"type": "FeatureCollection", "features": list(features)}, **chosen)
 
 
-def test_an_export_is_read_again_as_it_was(archive, tmp_path):
+def test_an_export_can_be_imported_unchanged(archive, tmp_path):
     label_truly(archive, "ponds", list(range(1, 40)))
     document = as_geojson(archive.labels.get("ponds"), archive.labels.labels("ponds"))
     archive.labels.create("copy", {"pond": ""})
@@ -88,7 +88,7 @@ def test_bad_files_are_refused_in_one_sentence(archive):
             load(archive, *features)
 
 
-def test_a_file_that_is_no_geojson_is_refused(tmp_path):
+def test_an_invalid_geojson_file_is_rejected(tmp_path):
     (tmp_path / "x.geojson").write_text("no json")
     with pytest.raises(QueryError, match="cannot be read"):
         read_features(tmp_path / "x.geojson")

@@ -60,7 +60,7 @@ def test_wrong_labels_are_listed_as_likely_mistakes(searcher):
     assert set(wrong) <= listed
 
 
-def test_too_few_labels_are_said_and_advice_works(searcher):
+def test_too_few_labels_are_an_error_and_the_advice_works(searcher):
     archive = searcher.archive
     with pytest.raises(QueryError, match="no tiles are labelled pond; label some"):
         train(searcher, "ponds")
@@ -87,7 +87,7 @@ def test_annotators_who_disagree_are_reported_and_the_tile_is_left_out(searcher)
     assert any("their labels disagree evenly" in one for one in made.report["warnings"])
 
 
-def test_labels_without_meaning_are_no_better_than_chance_and_that_is_said(searcher):
+def test_random_labels_are_no_better_than_chance_and_this_is_reported(searcher):
     archive = searcher.archive
     rng = np.random.default_rng(0)
     ids = every(archive)[:120]

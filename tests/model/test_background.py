@@ -13,7 +13,7 @@ class Centred(FakeEmbedder):
         self.background = background_mean(self)
 
 
-def test_tiles_are_ranked_by_how_much_better_they_score_than_with_anything():
+def test_tiles_are_ranked_by_how_much_better_they_score_than_with_the_background():
     model = Centred()
     tiles = np.random.default_rng(0).normal(size=(50, model.dim)).astype(np.float32)
     texts = ["a lake", "a road"]
@@ -32,7 +32,7 @@ def test_a_model_without_a_background_ranks_by_its_own_vectors():
     assert less_background(none, np.ones(model.dim, np.float32)).shape == none.shape
 
 
-def test_a_sentence_that_says_what_everything_says_keeps_its_vector():
+def test_a_sentence_equal_to_the_background_keeps_its_vector():
     rows = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     np.testing.assert_array_equal(
         less_background(rows, rows[0]), [[1, 0], [-np.sqrt(0.5, dtype=np.float32), np.sqrt(0.5, dtype=np.float32)]]

@@ -55,7 +55,7 @@ def test_a_family_without_a_calibration_has_no_probability_but_a_reason(tmp_path
     assert found.reason(Imagery(family="radar_x")) == "not calibrated for X-band radar"
 
 
-def test_the_default_of_earlier_versions_is_read_and_stands_for_nothing(tmp_path):
+def test_the_default_of_earlier_versions_is_read_and_ignored(tmp_path):
     families = {"rgb": {"scale": 20, "bias": -4, "threshold": 0.3}, "default": {"scale": 12, "bias": -6}}
     _write(tmp_path / FILE, families)
     found = read_calibration(tmp_path, DIGEST)
@@ -64,7 +64,7 @@ def test_the_default_of_earlier_versions_is_read_and_stands_for_nothing(tmp_path
     np.testing.assert_allclose(found.of(RGB).probability(np.array([0.2, 0.25])), [0.5, 1 / (1 + np.exp(-1))], rtol=1e-6)
 
 
-def test_a_calibration_holds_for_the_ground_sample_distances_that_it_was_fitted_on(tmp_path):
+def test_a_calibration_is_valid_for_the_ground_sample_distances_of_its_training_data(tmp_path):
     _write(tmp_path / FILE, {"rgb": {"scale": 20, "bias": -4, "gsd_m": [0.2, 30]}, "thermal": {"scale": 9, "bias": -4}})
     found = read_calibration(tmp_path, DIGEST)
     assert found.of(Imagery(family="rgb", gsd_m=0.05)) is None
@@ -90,7 +90,7 @@ def test_each_image_uses_the_calibration_of_its_family_even_if_two_are_equal(tin
     assert model.probabilities.reason((10.9,)) == "not calibrated for thermal infrared imagery"
 
 
-def test_the_models_own_scale_and_bias_are_no_calibration(tiny):
+def test_the_models_logit_scale_and_bias_are_not_a_calibration(tiny):
     model = load_model(f"local-dir:{tiny}", "cpu", check=False)
     rows = np.zeros((1, model.dim), np.float32)
     assert np.isnan(model.probabilities.of(rows @ rows.T, rows, [RGB])).all()
@@ -182,7 +182,7 @@ def test_an_unknown_family_is_named(tmp_path):
         read_calibration(tmp_path, DIGEST)
 
 
-def test_a_calibration_of_few_classes_holds_for_questions_like_them_only(tiny):
+def test_a_calibration_on_few_classes_covers_only_similar_queries(tiny):
     dim = load_model(f"local-dir:{tiny}", "cpu", check=False).dim
     lake, wood, airport = np.eye(dim, dtype=np.float32)[:3]
     asked = questions_entry(["a lake", "a wood"], np.stack([lake, wood]), 0.4)

@@ -69,7 +69,7 @@ def test_bad_pixels_and_wavelengths_are_refused(tower):
         tower.dense(np.zeros((0, 3, 8, 8), np.uint8), RGB_UM)
 
 
-def test_trunks_side_by_side_and_sizes_of_no_whole_cell_equal_pytorch(tmp_path: Path):
+def test_concatenated_trunks_and_sizes_with_partial_cells_equal_pytorch(tmp_path: Path):
     whole = model_of(tmp_path, "spectral_tf_efficientnet_lite0+tf_efficientnet_lite1+indices", image_size=112)
     tower = image_tower(find_model(f"local-dir:{tmp_path}"))
     pixels = np.random.default_rng(0).integers(0, 256, (2, len(S2_UM), 90, 90), np.uint8)

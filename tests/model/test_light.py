@@ -64,7 +64,7 @@ def test_it_is_the_same_model_with_the_same_probabilities(whole, light):
         assert light.probabilities.reason(family) == whole.probabilities.reason(family)
 
 
-def test_a_picture_loads_the_whole_model_once_where_the_image_tower_is_of_another_kind(whole):
+def test_an_image_loads_the_whole_model_once_if_the_image_tower_is_unsupported(whole):
     loads = []
     tower, logits = text_tower(find_model("embedded"))
     light = LightEncoder("embedded", lambda: loads.append(1) or whole, tower, logits, images=lambda _: None)
@@ -89,7 +89,7 @@ def test_on_a_cpu_the_model_of_jobs_and_evaluations_is_the_light_one():
     assert not isinstance(load_model(f"local-dir:{TINY}", "cpu", check=False), LightEncoder)
 
 
-def test_weights_that_confuse_water_with_forest_are_rejected_by_the_first_picture():
+def test_weights_that_confuse_water_with_forest_are_rejected_with_the_first_image():
     class Upside:
         """Gives every image the other one's vector."""
 
@@ -129,14 +129,14 @@ def test_damaged_files_are_reported_as_when_the_whole_model_is_loaded(tmp_path: 
     [["search", "--archive", "ARCHIVE", "a lake"], ["status", "--archive", "ARCHIVE"], ["sensors", "list"]],
     ids=["search", "status", "sensors"],
 )
-def test_commands_that_embed_no_picture_do_not_import_pytorch(arguments, tmp_path):
+def test_commands_that_embed_no_image_do_not_import_pytorch(arguments, tmp_path):
     archive = archive_of_embedded(tmp_path)
     words = [str(archive) if word == "ARCHIVE" else word for word in arguments]
     imported = run(f"from bandsight.cli.entry_point import main\nsys.argv[1:] = {words!r}\nmain()")
     assert imported == []
 
 
-def test_a_server_answers_sentences_without_pytorch(tmp_path):
+def test_a_server_searches_by_sentence_without_pytorch(tmp_path):
     archive = archive_of_embedded(tmp_path)
     imported = run(
         f"""
@@ -153,19 +153,19 @@ with TestClient(create_app(ApiSettings(archive=Path({str(archive)!r})))) as clie
     assert imported == []
 
 
-def test_a_search_by_a_picture_imports_the_runtime_and_no_pytorch(tmp_path):
+def test_a_search_by_image_imports_onnx_runtime_but_not_pytorch(tmp_path):
     archive, picture = archive_of_embedded(tmp_path), picture_in(tmp_path)
     words = ["search", "--archive", str(archive), "--image", str(picture)]
     assert run(f"from bandsight.cli.entry_point import main\nsys.argv[1:] = {words!r}\nmain()") == RUNTIME
 
 
-def test_indexing_imports_the_runtime_and_no_pytorch(tmp_path):
+def test_indexing_imports_onnx_runtime_but_not_pytorch(tmp_path):
     rasters.write(tmp_path / "scene.tif", rasters.picture(3, 256, 256))
     words = ["index", str(tmp_path / "scene.tif"), "--archive", str(tmp_path / "a"), "--device", "cpu", "--quiet"]
     assert run(f"from bandsight.cli.entry_point import main\nsys.argv[1:] = {words!r}\nmain()") == RUNTIME
 
 
-def test_a_server_answers_a_picture_without_pytorch(tmp_path):
+def test_a_server_searches_by_image_without_pytorch(tmp_path):
     archive, picture = archive_of_embedded(tmp_path), picture_in(tmp_path)
     imported = run(
         f"""

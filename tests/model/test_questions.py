@@ -1,4 +1,4 @@
-"""Which questions the shipped multispectral calibration, fitted on six kinds of ground cover, says it holds for."""
+"""Queries covered by the shipped multispectral calibration, which was fitted on six kinds of land cover."""
 
 import pytest
 
@@ -91,10 +91,10 @@ def test_other_words_for_ground_cover_have_a_probability(encoder):
     assert len(_covered(encoder, COVERS)) >= 24
 
 
-def test_questions_for_objects_have_none(encoder):
+def test_queries_for_objects_have_no_probability(encoder):
     assert len(_covered(encoder, OTHERS)) <= 4
 
 
-def test_red_green_and_blue_were_fitted_on_classes_enough_for_any_question(encoder):
+def test_red_green_and_blue_cover_any_query(encoder):
     vectors = sentence_vectors(encoder, list(OTHERS))
     assert {encoder.probabilities.reason((0.66, 0.56, 0.49), vector) for vector in vectors} == {None}

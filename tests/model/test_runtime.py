@@ -42,7 +42,7 @@ def test_folding_batch_norm_keeps_the_output():
 
 
 @torch.inference_mode()
-def test_features_of_trunks_side_by_side_are_concatenated():
+def test_features_of_several_trunks_are_concatenated():
     pair = SideBySide([_trunk(), _trunk()])
     fold_batch_norm(pair)
     image = torch.rand(2, 3, 64, 64) * 2 - 1

@@ -74,7 +74,7 @@ class Streams:
         monkeypatch.setattr(torch.Tensor, "record_stream", lambda _, used: self.calls.append(f"kept for {used.name}"))
 
 
-def test_uploads_run_beside_the_compute_stream_which_waits_for_them(monkeypatch):
+def test_uploads_run_on_their_own_stream_and_the_compute_stream_waits_for_them(monkeypatch):
     streams = Streams(monkeypatch)
     tiles = CudaTransfer(torch.device("cpu")).upload(TILES)
     assert streams.calls == [

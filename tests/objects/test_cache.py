@@ -1,4 +1,4 @@
-"""Copies of remote files: their limit, who makes room, and what happens beside other threads and processes."""
+"""The cache of remote files: its limit, eviction, and concurrent threads and processes."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_file_is_got_once_and_the_least_recently_used_makes_room(tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once_and_the_least_recently_used_is_evicted(tmp_path: Path) -> None:
     cache, remote = FileCache(tmp_path / "cache", 30), Remote()
     for name in "abcab":
         assert remote.use(cache, name) == name.encode().ljust(10)
@@ -43,7 +43,7 @@ def test_a_file_is_got_once_and_the_least_recently_used_makes_room(tmp_path: Pat
     assert remote.filled == ["a", "b", "c", "d", "c"]
 
 
-def test_a_file_larger_than_the_limit_stays_until_the_next_is_needed(tmp_path: Path) -> None:
+def test_a_file_larger_than_the_limit_stays_until_the_next_download(tmp_path: Path) -> None:
     cache, remote = FileCache(tmp_path / "cache", 5), Remote()
     remote.use(cache, "a")
     assert names(tmp_path / "cache") == {"a"}
@@ -51,7 +51,7 @@ def test_a_file_larger_than_the_limit_stays_until_the_next_is_needed(tmp_path: P
     assert names(tmp_path / "cache") == {"b"}
 
 
-def test_a_fill_that_fails_leaves_nothing_and_says_why(tmp_path: Path) -> None:
+def test_a_failed_download_leaves_nothing_and_names_the_reason(tmp_path: Path) -> None:
     cache = FileCache(tmp_path / "cache", 30)
 
     def away(path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_fill_that_fails_leaves_nothing_and_says_why(tmp_path: Path) -> None:
     assert Remote().use(cache, "a") == b"a".ljust(10)
 
 
-def test_a_file_that_another_process_deleted_is_got_again(tmp_path: Path) -> None:
+def test_a_file_deleted_by_another_process_is_downloaded_again(tmp_path: Path) -> None:
     cache, remote = FileCache(tmp_path / "cache", 30), Remote()
     remote.use(cache, "a")
     (tmp_path / "cache" / "a").unlink()
@@ -81,7 +81,7 @@ def test_a_file_that_another_process_deleted_is_got_again(tmp_path: Path) -> Non
     assert len(remote.filled) == 3
 
 
-def test_what_a_process_that_died_left_half_written_is_deleted_after_a_while(tmp_path: Path) -> None:
+def test_partial_files_of_dead_processes_are_deleted_after_a_while(tmp_path: Path) -> None:
     cache, remote = FileCache(tmp_path / "cache", 30), Remote()
     for name, age in ((".old.1.tmp", 4000), (".young.2.tmp", 10)):
         (tmp_path / "cache" / name).write_bytes(b"half")

@@ -6,7 +6,7 @@ from bandsight.errors import ArchiveError
 from bandsight.objects.place import Place
 
 
-def test_a_url_says_bucket_prefix_and_how_they_are_used() -> None:
+def test_a_url_has_bucket_prefix_and_options() -> None:
     place = Place.parse("s3://bucket/a/b/?endpoint=https://h:9000/&region=eu&timeout_s=5&cache_gb=0.5&keep_unnamed_s=0")
     assert (place.bucket, place.prefix, place.endpoint, place.region) == ("bucket", "a/b", "https://h:9000", "eu")
     assert (place.timeout_s, place.cache_bytes, place.keep_unnamed_s) == (5, 500_000_000, 0)
@@ -39,7 +39,7 @@ def test_a_url_says_bucket_prefix_and_how_they_are_used() -> None:
         ("s3://bucket/a?cache_gb=", "cache_gb=: need a number"),
     ],
 )
-def test_a_wrong_part_is_named(url: str, words: str) -> None:
+def test_an_invalid_part_of_a_url_is_named(url: str, words: str) -> None:
     with pytest.raises(ArchiveError, match=words.replace("?", r"\?")) as caught:
         Place.parse(url)
     assert "secret@" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A disk that forgets: files and folders as programs see them, and what a power cut may leave of them.
+"""A simulated disk: files and folders as programs see them, and possible states after a power cut.
 
 What was flushed stays. Of all else, any part may be lost: writes (each in sectors of 512 bytes), lengths of files, and
 names in folders, in any order. A name is safe once its folder was flushed, not when its file was.

@@ -1,4 +1,4 @@
-"""Looks at what a power cut left: everything that was reported as done is there, and nothing is half there."""
+"""Checks the state after a power cut: all work that was reported as done is there, and nothing is incomplete."""
 
 import hashlib
 import json

@@ -47,25 +47,25 @@ def test_the_tile_with_the_part_comes_first_and_its_part_is_in_the_item(searcher
     assert first["bandsight:matched"] == "a mast"
 
 
-def test_whole_tiles_say_nothing_of_cells(searcher):
+def test_hits_of_whole_tiles_have_no_cell(searcher):
     page = ask(searcher, text="a mast")
     assert all(
         "bandsight:best_cell" not in item["properties"] for item in item_collection(page, MODEL, None)["features"]
     )
 
 
-def test_several_examples_and_a_least_score_apply_to_cells(searcher):
+def test_several_examples_and_a_minimum_score_apply_to_cells(searcher):
     mixed = ask(searcher, text=["a mast", "a field"], strategy="best", by_cell=True)
     assert mixed.rows[0].tile.col_off == 64
     assert len(ask(searcher, text="a mast", by_cell=True, min_score=0.95).rows) == 1
 
 
-def test_cells_have_no_least_probability(searcher):
+def test_cells_have_no_minimum_probability(searcher):
     with pytest.raises(QueryError, match="use min_score with by_cell"):
         ask(searcher, text="a mast", by_cell=True, min_probability=0.5)
 
 
-def test_later_pages_go_on_by_cell(searcher):
+def test_later_pages_continue_by_cell(searcher):
     page = ask(searcher, text="a mast", by_cell=True)
     later = search(searcher, request_of({"semantic": {"text": "a mast", "by_cell": True}, "limit": 2}))
     rest = search(

@@ -50,7 +50,7 @@ def mixed(tmp_path):
         yield archive
 
 
-def test_imagery_is_told_by_bands_sensor_and_frequency():
+def test_bands_sensor_and_frequency_determine_the_imagery():
     assert imagery_of(scene(0)) == Imagery(family="rgb", gsd_m=10)
     assert imagery_of(scene(0), scale=4) == Imagery(family="rgb", gsd_m=40)
     assert imagery_of(replace(scene(0), sensor="elevation")).family == "elevation"
@@ -61,7 +61,7 @@ def test_imagery_is_told_by_bands_sensor_and_frequency():
     assert imagery_of(own).family == "radar_other"
 
 
-def test_hits_that_calibration_does_not_cover_have_a_reason_and_no_tick(mixed):
+def test_hits_without_a_calibration_have_a_reason_and_no_match(mixed):
     searcher = Searcher(mixed, Calibrated())
     page = resolve_question(searcher, Semantic(text="a lake")).page(Filter(), 20, None)
     reasons = {hit.scene.name: (hit.probability is None, hit.probability_reason) for hit in page.hits}
@@ -69,7 +69,7 @@ def test_hits_that_calibration_does_not_cover_have_a_reason_and_no_tick(mixed):
     assert {hit.match for hit in page.hits if hit.probability is None} == {None}
 
 
-def test_items_carry_the_reason(mixed):
+def test_items_have_the_reason(mixed):
     found = item_collection(
         search(Searcher(mixed, Calibrated()), request_of({"q": "a lake", "limit": 12})), MODEL, None
     )
@@ -78,7 +78,7 @@ def test_items_carry_the_reason(mixed):
         assert (facts["bandsight:probability"] is None) == (facts["bandsight:probability_reason"] is not None)
 
 
-def test_whether_anything_matches_is_not_known_where_some_hits_have_no_threshold(mixed):
+def test_it_is_unknown_whether_anything_matches_if_some_hits_have_no_threshold(mixed):
     class Never(Calibrated):
         def threshold(self, imagery):
             return None if self.reason(imagery) else 1.1
@@ -96,14 +96,14 @@ def test_whether_anything_matches_is_not_known_where_some_hits_have_no_threshold
     assert answer(Always()) is False
 
 
-def test_a_least_probability_leaves_out_what_has_none(mixed):
+def test_a_minimum_probability_excludes_tiles_without_one(mixed):
     body = {"semantic": {"text": "a lake", "min_probability": 0.0001}, "limit": 20}
     found = search(Searcher(mixed, Calibrated()), request_of(body))
     assert {hit.scene.name for hit in found.rows} == {"0.tif"}
     assert len(found.rows) == 4
 
 
-def test_a_sentence_that_the_calibration_does_not_hold_for_has_a_reason_also_among_alternatives(mixed):
+def test_an_uncovered_sentence_has_a_reason_even_among_alternatives(mixed):
     strange = FakeEmbedder().embed_texts(["ships"])[0]
 
     class FewQuestions(Calibrated):
@@ -152,7 +152,7 @@ def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probabi
         ("2 round storage tanks beside a river, seen from above", None),
     ],
 )
-def test_questions_that_were_never_fitted_get_no_tick_on_any_imagery(mixed, text, reason):
+def test_uncovered_queries_have_no_match_on_any_imagery(mixed, text, reason):
     class Sure(Calibrated):
         def threshold(self, imagery):
             return 0.0

@@ -1,4 +1,4 @@
-"""One search in so many is repeated exactly, and the share of its hits is known."""
+"""One in n searches is repeated exactly, to measure recall."""
 
 import threading
 
@@ -13,7 +13,7 @@ def ranked(*scores: float):
     return np.arange(len(scores), dtype=np.int64), np.array(scores, np.float32)
 
 
-def test_one_search_in_so_many_is_compared():
+def test_one_search_in_n_is_compared():
     check, asked = RecallCheck(3), []
 
     def repeat(count):
@@ -28,14 +28,14 @@ def test_one_search_in_so_many_is_compared():
     assert check.measured == MeasuredRecall(queries=2, recall=0.75, lowest=0.75)
 
 
-def test_equal_tiles_are_as_good_as_each_other():
+def test_equal_tiles_count_as_found():
     check = RecallCheck(1)
     check.offer((np.array([7, 8, 9]), np.array([0.5, 0.5, 0.5], np.float32)), lambda _: ranked(0.5, 0.5, 0.5))
     check.wait()
     assert check.measured.recall == 1.0
 
 
-def test_searches_go_on_while_one_is_repeated_and_only_one_is():
+def test_searches_continue_while_one_is_repeated_and_only_one_is_repeated_at_a_time():
     check, go = RecallCheck(1), threading.Event()
     asked = []
 
@@ -53,7 +53,7 @@ def test_searches_go_on_while_one_is_repeated_and_only_one_is():
 
 
 @pytest.mark.parametrize("every", [0, 1])
-def test_nothing_is_claimed_of_searches_that_cannot_be_repeated(every):
+def test_searches_that_cannot_be_repeated_do_not_count(every):
     check = RecallCheck(every)
 
     def gone(_):
@@ -65,7 +65,7 @@ def test_nothing_is_claimed_of_searches_that_cannot_be_repeated(every):
     assert check.measured.queries == 0
 
 
-def test_what_was_found_is_told_after_each_comparison():
+def test_the_result_is_reported_after_each_comparison():
     told = []
     check = RecallCheck(1, told.append)
     for _ in range(2):

@@ -214,7 +214,7 @@ def test_a_cookie_allows_changes_to_the_servers_own_page_only(
 @pytest.mark.parametrize(
     "value", ["", ".", "9999999999", "server.9999999999.", "x.y", f"server.9999999999.{'0' * 64}", "é.é", "server.é.é"]
 )
-def test_made_up_cookies_are_rejected(value: str) -> None:
+def test_forged_cookies_are_rejected(value: str) -> None:
     assert Sessions(KeyRing(KEY)).key_of(value) is None
     assert Sessions(KeyRing(KEY)).key_of(None) is None
 
@@ -237,7 +237,7 @@ def test_a_session_ends_after_its_days_or_with_a_new_key() -> None:
     assert sessions.key_of(cookie) is None
 
 
-def test_many_wrong_keys_from_one_address_have_to_wait(serve: Callable[..., TestClient]) -> None:
+def test_many_wrong_keys_from_one_address_are_delayed(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
         assert client.get("/version", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
         for _ in range(10):
@@ -280,7 +280,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN)
 @pytest.mark.parametrize("key", [None, SecretStr(KEY)])
-def test_a_page_of_another_site_cannot_register_or_delete(
+def test_a_page_of_another_site_cannot_save_or_delete_searches(
     serve: Callable[..., TestClient], key: SecretStr | None, headers: dict[str, str]
 ) -> None:
     own = {} if key is None else {"Authorization": f"Bearer {KEY}"}
@@ -304,7 +304,7 @@ def test_a_page_of_another_site_cannot_register_or_delete(
         {"Origin": "https://browser.example", "Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_programs_the_page_and_configured_origins_can_register_searches(
+def test_programs_the_page_and_configured_origins_can_save_searches(
     serve: Callable[..., TestClient], headers: dict[str, str]
 ) -> None:
     origins = ("https://browser.example",)

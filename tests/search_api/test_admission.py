@@ -54,7 +54,7 @@ async def test_a_client_alone_may_use_every_slot_and_others_then_take_turns() ->
 
 
 @on_loop
-async def test_while_others_are_active_a_client_has_its_share_only() -> None:
+async def test_while_others_are_active_a_client_has_only_its_share() -> None:
     turns = admission()
     kept = await turns.enter(SEARCH, "a")
     turns.leave(await turns.enter(SEARCH, "b"))
@@ -67,7 +67,7 @@ async def test_while_others_are_active_a_client_has_its_share_only() -> None:
 
 
 @on_loop
-async def test_the_share_grows_again_once_others_are_gone() -> None:
+async def test_the_share_grows_again_when_others_are_idle() -> None:
     now = 0.0
     turns = admission(clock=lambda: now)
     turns.leave(await turns.enter(SEARCH, "b"))
@@ -130,7 +130,7 @@ async def test_a_request_that_waits_too_long_is_refused_and_leaves_nothing_behin
 
 
 @on_loop
-async def test_a_request_whose_client_is_gone_gives_its_turn_back() -> None:
+async def test_a_disconnected_client_loses_its_turn() -> None:
     turns = admission()
     held = [await turns.enter(SEARCH, "a") for _ in range(2)]
     gone, other = await waiting(turns, SEARCH, "b"), await waiting(turns, SEARCH, "c")
@@ -145,7 +145,7 @@ async def test_a_request_whose_client_is_gone_gives_its_turn_back() -> None:
 
 
 @on_loop
-async def test_a_turn_that_comes_as_the_client_leaves_is_not_lost() -> None:
+async def test_a_turn_granted_while_the_client_disconnects_is_not_lost() -> None:
     turns = admission()
     held = [await turns.enter(SEARCH, "a") for _ in range(2)]
     gone = await waiting(turns, SEARCH, "b")

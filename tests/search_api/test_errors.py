@@ -130,7 +130,7 @@ def test_malformed_json_is_a_problem(client: TestClient, content: bytes, status:
         (b"II*\0" + bytes(100), 422, ["TIFF"]),
     ],
 )
-def test_a_bad_picture_is_a_problem(client: TestClient, data: bytes, status: int, words: list[str]) -> None:
+def test_an_invalid_image_is_a_problem(client: TestClient, data: bytes, status: int, words: list[str]) -> None:
     assert_problem(client.post("/search", files={"image": ("a.png", data)}), status, *words)
     if len(data) < 100_000:
         image = {"data": base64.b64encode(data).decode()}
@@ -307,7 +307,7 @@ def test_errors_do_not_expose_python_types(client: TestClient) -> None:
         assert "list[" not in response.text
 
 
-def test_an_archive_that_cannot_be_written_says_when_to_come_back(client, monkeypatch):
+def test_an_archive_that_cannot_be_written_sends_retry_after(client, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise errors.ArchiveError("catalog.sqlite: database or disk is full")
 

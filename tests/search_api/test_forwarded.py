@@ -55,7 +55,7 @@ def test_headers_of_others_are_ignored(archive: Archive, address: str) -> None:
             assert client.get("/openapi.json", headers=SENT).json()["servers"] == [{"url": "http://testserver"}]
 
 
-def test_a_public_url_comes_before_what_the_proxy_says(archive: Archive) -> None:
+def test_a_public_url_takes_precedence_over_the_proxys_headers(archive: Archive) -> None:
     with client_at(archive, "10.1.2.3", trusted_proxies=("10.1.2.3",), public_url="https://own.example/") as client:
         assert client.get("/openapi.json", headers=SENT).json()["servers"] == [{"url": "https://own.example"}]
 
@@ -91,7 +91,7 @@ def test_wrong_keys_are_counted_for_the_client_and_not_for_the_proxy(trusting: T
     assert trusting.post("/session", json={"key": "wrong"}, headers=other).status_code == 401
 
 
-def test_the_own_page_is_known_by_the_forwarded_host(trusting: TestClient) -> None:
+def test_the_servers_own_page_is_recognised_by_the_forwarded_host(trusting: TestClient) -> None:
     origin = {"Origin": "https://maps.example.org"}
     assert trusting.post("/searches", json={"q": "a lake"}, headers=SENT | origin).status_code == 201
     assert trusting.post("/searches", json={"q": "a lake"}, headers=origin).status_code == 403

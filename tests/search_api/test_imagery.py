@@ -90,7 +90,7 @@ def test_a_thumbnail_has_the_requested_bands_and_stretch(client: TestClient, arc
     assert np.ptp(whole[..., 0].astype(int)) < 255
 
 
-def test_a_thumbnail_as_query_picture_finds_its_own_tile_first(client: TestClient, archive: Archive) -> None:
+def test_a_thumbnail_as_query_image_finds_its_own_tile_first(client: TestClient, archive: Archive) -> None:
     ids = archive.tile_ids(Filter()).tolist()
     assert len(ids) == 12
     for tile in ids:
@@ -100,7 +100,7 @@ def test_a_thumbnail_as_query_picture_finds_its_own_tile_first(client: TestClien
         assert first["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
 
 
-def test_a_mark_of_another_archive_or_a_damaged_one_is_no_mark(client: TestClient, archive: Archive) -> None:
+def test_a_mark_of_another_archive_or_a_damaged_one_is_ignored(client: TestClient, archive: Archive) -> None:
     tile = archive.tile(int(archive.tile_ids(Filter())[0]))
     scene = archive.scene(tile.scene_id)
     assert read_mark(client.get(f"/tiles/{tile.id}/thumbnail.png").content) == TileMark(tile.id, scene.key)
@@ -344,7 +344,7 @@ def test_a_file_that_was_replaced_by_a_redirection_is_not_followed(
         ("size=7", ["size", "7"]),
     ],
 )
-def test_a_bad_parameter_of_a_picture_is_named(
+def test_an_invalid_parameter_of_an_image_is_named(
     client: TestClient, archive: Archive, path: str, query: str, words: list[str]
 ) -> None:
     scene = scene_named(archive, "photo")
@@ -377,7 +377,7 @@ def test_a_bad_parameter_of_a_picture_is_named(
         ("/collections/sentinel-1-grd/tilejson.json?bands=red", 400, ["bands", "'red'", "VV"]),
     ],
 )
-def test_an_unknown_picture_is_named(client: TestClient, path: str, status: int, words: list[str]) -> None:
+def test_an_unknown_image_is_named(client: TestClient, path: str, status: int, words: list[str]) -> None:
     assert_problem(client.get(path), status, *words)
 
 
@@ -389,7 +389,7 @@ def test_a_crop_that_is_too_large_is_rejected_before_reading(
     assert client.get("/tiles/1/crop.tif?scale=8").status_code == 200
 
 
-def test_items_lead_to_their_pictures(client: TestClient, archive: Archive) -> None:
+def test_items_link_to_their_images(client: TestClient, archive: Archive) -> None:
     tile = client.get("/search?limit=1").json()["features"][0]
     assert {"thumbnail", "crop"} <= set(tile["assets"])
     for asset in tile["assets"].values():

@@ -55,7 +55,7 @@ def test_the_file_has_no_secret_and_only_its_owner_reads_it(file: KeyFile) -> No
 
 
 @pytest.mark.parametrize("wrong", [b"", b"x", b"bandsight__", b"bandsight_\xff\xfe_x", b"a_b_c_d", b"_" * 1000])
-def test_other_texts_are_no_keys(file: KeyFile, wrong: bytes) -> None:
+def test_other_texts_are_not_keys(file: KeyFile, wrong: bytes) -> None:
     key, text = new_key("viewer", [Scope.READ])
     file.add(key)
     ring = KeyRing(file=file)
@@ -73,7 +73,7 @@ def test_an_expired_key_is_refused_but_the_server_still_needs_one(file: KeyFile)
     assert ring.needs_key
 
 
-def test_rotation_keeps_the_former_key_for_its_grace(file: KeyFile) -> None:
+def test_rotation_keeps_the_previous_key_for_a_grace_period(file: KeyFile) -> None:
     key, old = new_key("app", [Scope.WRITE], rate_per_minute=7, quota_per_day=9)
     file.add(key)
     fresh = file.rotate("app", timedelta(hours=1))
@@ -108,7 +108,7 @@ def test_a_running_server_keeps_its_keys_when_the_file_is_damaged_or_gone(file: 
         assert client.get("/version").status_code == 401
 
 
-def test_keys_come_and_go_without_a_restart(file: KeyFile, keyed) -> None:
+def test_keys_are_added_and_removed_without_a_restart(file: KeyFile, keyed) -> None:
     with keyed() as client:
         assert client.get("/version").status_code == 200, "no keys: open on this machine"
         key, text = new_key("app", [Scope.READ])
@@ -183,7 +183,7 @@ def test_the_rate_of_an_address_limits_requests_without_keys(serve: Callable[...
         assert {client.get("/version").status_code for _ in range(200)} == {200}
 
 
-def test_units_come_back_steadily_and_days_begin_anew() -> None:
+def test_rate_units_refill_steadily_and_quotas_daily() -> None:
     now = 0.0
     counters = Counters()
     rate, quota = RateLimit(Table(counters, 0), lambda: now), Quota(Table(counters, 1), lambda: now)
@@ -197,7 +197,7 @@ def test_units_come_back_steadily_and_days_begin_anew() -> None:
     assert quota.spend("k", 1) == 0
 
 
-def test_the_command_makes_lists_rotates_and_removes_keys(
+def test_the_command_creates_lists_rotates_and_removes_keys(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = ("--archive", str(tmp_path))
@@ -241,7 +241,7 @@ def test_the_command_makes_lists_rotates_and_removes_keys(
         (("rotate", "x"), ["'x'", "does not exist"]),
     ],
 )
-def test_what_cannot_be_used_is_named(
+def test_invalid_values_are_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -75,7 +75,7 @@ def test_changes_sign_ins_and_refused_keys_are_in_the_audit_log(
     assert KEY not in file.read_text()
 
 
-def test_a_proxys_request_id_is_kept_if_it_is_one(client: TestClient) -> None:
+def test_a_proxys_request_id_is_kept_if_valid(client: TestClient) -> None:
     assert client.get("/version", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     for wrong in ("a b", "x" * 65, ""):
         assert len(client.get("/version", headers={"X-Request-Id": wrong}).headers["x-request-id"]) == 16

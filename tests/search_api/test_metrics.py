@@ -119,7 +119,7 @@ def test_the_stages_of_a_search_are_timed(client: TestClient) -> None:
         assert found["bandsight_stage_seconds_count", stage] >= 1, stage
 
 
-def test_queues_memory_and_disk_are_figures(client: TestClient) -> None:
+def test_queues_memory_and_disk_are_metrics(client: TestClient) -> None:
     found = figures(client)
     assert found["bandsight_queue_running", "light"] == 1, "this request"
     assert found["bandsight_queue_waiting", "search"] == 0

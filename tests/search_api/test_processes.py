@@ -74,7 +74,7 @@ def test_scenes_are_removed_and_the_archive_is_compacted(client, archive, tmp_pa
     assert verify(archive, full=True) == []
 
 
-def test_a_job_that_fails_says_why_and_has_no_results(client):
+def test_a_failed_job_has_a_reason_and_no_results(client):
     job = until(client, run(client, "remove", scenes=["/scenes/99.tif"]), *OVER)
     assert job["status"] == "failed"
     assert job["message"] == "/scenes/99.tif: this archive has no such scene; hrefs come from a search"
@@ -83,7 +83,7 @@ def test_a_job_that_fails_says_why_and_has_no_results(client):
     assert "it is failed: /scenes/99.tif" in response.json()["detail"]
 
 
-def test_an_export_is_a_file_that_only_its_job_gives_out(client, archive):
+def test_an_export_is_a_file_available_only_from_its_job(client, archive):
     job = until(client, run(client, "export", request={"limit": 5}, format="geojson"), *OVER)
     assert job["status"] == "successful", job
     (file,) = client.get(f"/jobs/{job['jobID']}/results").json()["files"]
@@ -135,7 +135,7 @@ def endless(tmp_path, monkeypatch):
     monkeypatch.setitem(PROCESSES, "endless", process)
 
 
-def test_a_job_that_runs_is_stopped_and_the_next_one_begins(endless, client):
+def test_a_running_job_is_stopped_and_the_next_one_starts(endless, client):
     first, second = run(client, "endless"), run(client, "compact")
     until(client, first, "running")
     assert client.get(f"/jobs/{second['jobID']}").json()["status"] == "accepted"
@@ -144,7 +144,7 @@ def test_a_job_that_runs_is_stopped_and_the_next_one_begins(endless, client):
     assert client.get(f"/jobs/{first['jobID']}").json()["message"] == "dismissed by a request"
 
 
-def test_a_job_that_waits_is_dismissed(archive):
+def test_a_waiting_job_is_dismissed(archive):
     with client_of(archive, allow_writes=True, run_jobs=False) as client:
         job = run(client, "compact")
         assert client.delete(f"/jobs/{job['jobID']}").json()["status"] == "dismissed"
@@ -162,7 +162,7 @@ def test_the_queue_survives_a_restart_in_the_middle_of_a_job(endless, archive, m
         assert until(client, second, *OVER)["status"] == "successful"
 
 
-def test_a_job_whose_server_was_killed_is_begun_again_and_not_for_ever(archive):
+def test_a_job_whose_server_was_killed_is_restarted_a_limited_number_of_times(archive):
     queue = archive.job_queue
     job_id = queue.add("compact", [], {})
     for attempt in (1, 2, 3):
@@ -176,7 +176,7 @@ def test_a_job_whose_server_was_killed_is_begun_again_and_not_for_ever(archive):
     )
 
 
-def test_one_process_at_a_time_works_on_the_queue(archive):
+def test_one_process_at_a_time_runs_jobs_of_the_queue(archive):
     lock = archive.job_queue.lock()
     assert lock is not None
     with client_of(archive, allow_writes=True) as client:
@@ -218,7 +218,7 @@ def test_a_server_takes_no_jobs_unless_its_operator_allows_it(archive):
         ("apply-classifier", {"classifier": "x", "threshold": 2}, "threshold: found 2"),
     ],
 )
-def test_inputs_that_cannot_be_used_are_refused_at_once(client, tmp_path, process, inputs, message):
+def test_invalid_inputs_are_rejected_immediately(client, tmp_path, process, inputs, message):
     text = json.dumps(inputs).replace("{in}", str(tmp_path / "in"))
     response = client.post(f"/processes/{process}/execution", json={"inputs": json.loads(text)})
     assert response.status_code == 400

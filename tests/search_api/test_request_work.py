@@ -43,7 +43,7 @@ def test_sentences_pictures_values_and_vertices_are_counted_wherever_they_are() 
         ({"area": {"coordinates": [[0, 0]] * 30_000}}, "vertices"),
     ],
 )
-def test_a_body_beyond_a_limit_is_refused_with_its_sum(body: dict[str, Any], word: str) -> None:
+def test_a_body_over_a_limit_is_rejected_with_its_total(body: dict[str, Any], word: str) -> None:
     with pytest.raises(QueryError, match=word):
         RequestWork.of(body, LIMITS).check(LIMITS)
 
@@ -62,7 +62,7 @@ def test_a_filter_of_many_values_is_refused_at_once(client: TestClient) -> None:
     assert client.post("/search", json={"filter": values}).status_code == 200
 
 
-def test_the_pictures_of_one_request_share_their_time(serve: Callable[..., TestClient]) -> None:
+def test_the_images_of_one_request_share_a_time_limit(serve: Callable[..., TestClient]) -> None:
     files = [("image", png(seed=seed)) for seed in range(1, 4)]
     with serve(max_decode_s=1e-9) as client:
         assert_problem(client.post("/search", files=files), 422, "query image")

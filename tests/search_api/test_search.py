@@ -120,7 +120,7 @@ def test_tiles_similar_to_a_tile_exclude_it(client: TestClient, archive: Archive
     assert found == [hit.tile.id for hit in run(archive, {"id": tile_id}, 100, sensors=["rgb"]).rows]
 
 
-def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
+def test_the_image_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
     photo = next(scene for scene in archive.scenes() if scene.name.startswith("photo"))
     hits = [h for h in run(archive, {"text": "x"}, 12).rows if h.scene.id == photo.id]
     target = hits[2].tile
@@ -162,7 +162,7 @@ def test_a_thumbnail_is_a_png_of_the_requested_size(client: TestClient) -> None:
     assert (picture.format, picture.size, picture.mode) == ("PNG", (64, 64), "RGB")
 
 
-def test_classes_are_given_to_the_tiles_that_match(client: TestClient) -> None:
+def test_matching_tiles_are_classified(client: TestClient) -> None:
     body = {"labels": ["forest", " lake "], "sensors": ["sentinel1"], "limit": 3}
     response = client.post("/classify", json=body).json()
     assert response["labels"] == ["forest", "lake"]

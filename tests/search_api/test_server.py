@@ -105,7 +105,7 @@ def test_a_half_sent_body_is_a_408(app_of: Callable[..., Any]) -> None:
     assert b"application/problem+json" in answer
 
 
-def test_connections_that_wait_make_room_for_others(app_of: Callable[..., Any]) -> None:
+def test_idle_connections_make_room_for_others(app_of: Callable[..., Any]) -> None:
     with running(app_of(), max_connections=6) as (port, server):
         held = [connect(port, HALF) for _ in range(20)]
         assert get(port, "/healthz") == 200
@@ -155,7 +155,7 @@ def test_running_requests_end_before_the_server_does(
     assert statuses == [200]
 
 
-def test_long_encoding_ends_when_nobody_waits_and_others_get_their_turn() -> None:
+def test_long_encoding_stops_when_the_client_disconnects_and_others_get_their_turn() -> None:
     sizes: list[int] = []
 
     class Counting(FakeEmbedder):

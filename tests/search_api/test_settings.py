@@ -38,14 +38,14 @@ def test_the_page_of_settings_is_up_to_date() -> None:
         ({"log_level": "loud"}, ["BANDSIGHT_LOG_LEVEL: found 'loud'", "'warning'"]),
     ],
 )
-def test_settings_that_cannot_be_used_are_named_with_the_way_out(values: dict[str, object], words: list[str]) -> None:
+def test_invalid_settings_are_named_with_advice(values: dict[str, object], words: list[str]) -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(**values)
     for word in words:
         assert word in str(refused.value)
 
 
-def test_all_problems_are_named_at_once_and_no_secret_is() -> None:
+def test_all_problems_are_named_together_without_secrets() -> None:
     with pytest.raises(SettingsError) as refused:
         check_settings(ApiSettings(key="hidden", memory_mb=1, public_url="x"))  # type: ignore[arg-type]
     for word in ("key:", "BANDSIGHT_MEMORY_MB", "BANDSIGHT_PUBLIC_URL"):
@@ -53,7 +53,7 @@ def test_all_problems_are_named_at_once_and_no_secret_is() -> None:
     assert "hidden" not in str(refused.value)
 
 
-def test_a_server_may_be_open_only_if_that_is_said_aloud(
+def test_a_server_without_keys_needs_an_explicit_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_settings(ApiSettings(host=OUTSIDE, allow_anonymous=True))

@@ -30,7 +30,7 @@ def test_quality_bands_go_with_their_product() -> None:
     assert _names(*hls) == {"HLS.S30.T17SLU.2020117T160901.v2.0": hls}
 
 
-def test_what_products_ship_beside_their_bands_is_left_out() -> None:
+def test_other_files_of_a_product_are_left_out() -> None:
     assert _names("LC09_x_SR_B4.TIF", "LC09_x_SR_QA_AEROSOL.TIF", "LC09_x_ST_QA.TIF", "LC09_x_QA_RADSAT.TIF") == {
         "LC09_x": ["LC09_x_SR_B4.TIF"]
     }
@@ -47,7 +47,7 @@ def test_other_rasters_are_scenes_of_their_own() -> None:
     assert _names("a.tif", "b.tif") == {"a": ["a.tif"], "b": ["b.tif"]}
 
 
-def test_files_that_are_named_for_their_colour_alone_are_one_scene() -> None:
+def test_files_named_only_by_their_colour_are_one_scene() -> None:
     bands = ["blue_band.nc", "green_band.nc", "red_band.nc", "nir_band.nc", "swir1_band.nc", "swir2_band.nc"]
     assert _names(*bands) == {"": bands}
 
@@ -57,7 +57,7 @@ def test_names_with_commas_and_blanks_are_understood() -> None:
     assert _names(*bands) == {"2018-10-13, Sentinel-2B L1C": bands}
 
 
-def test_layers_of_a_product_that_are_no_picture_are_left_out_by_the_products_name() -> None:
+def test_layers_of_a_product_that_are_not_imagery_are_left_out() -> None:
     dem, dea = "Copernicus_DSM_COG_10_N53_00_W115_00", "_3-1-0_088080_2020-05-25_final_"
     kept = [f"{dem}_DEM.tif", f"ga_ls8c_nbart{dea}band02.tif", "my_WBM.tif"]
     layers = [f"{dem}_{name}.tif" for name in ("EDM", "FLM_QL", "HEM", "WBM", "DEM_QL", "DEM_ABS_QL")]

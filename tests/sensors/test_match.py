@@ -114,7 +114,7 @@ NO_CIRRUS = [name for name in S2 if name != "B10"]
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_band_files_are_known_by_their_names(
+def test_band_files_are_recognised_by_name(
     pattern: str, there: list[str], dtype: str, profile: str, bands: list[str] | None
 ) -> None:
     files = _files(pattern, there, dtype)
@@ -168,7 +168,7 @@ def test_band_files_are_known_by_their_names(
     ],
     ids=lambda value: value.path.name if isinstance(value, RasterInfo) else "",
 )
-def test_single_files_are_known_by_product_or_colours(info: RasterInfo, profile: str, bands: list[str]) -> None:
+def test_single_files_are_recognised_by_product_or_colours(info: RasterInfo, profile: str, bands: list[str]) -> None:
     found = match([info])
     assert found.profile.name == profile
     assert _names(found) == bands
@@ -200,7 +200,7 @@ def test_the_quality_band_is_found_beside_the_others(files: tuple[str, ...], qua
     [("LC08_L1TP_1_2_01_T1", [4]), ("LC80160402014", [])],
     ids=["Collection 1", "before the collections"],
 )
-def test_one_name_of_a_quality_band_with_two_codings_is_told_by_the_product(
+def test_a_quality_band_with_two_possible_codings_is_resolved_by_the_product(
     product: str, cloud_bits: list[int]
 ) -> None:
     files = [_info(f"landsat8/{product}_{b}.tif") for b in ("B2", "B3", "B4", "BQA")]
@@ -218,7 +218,7 @@ def test_one_name_of_a_quality_band_with_two_codings_is_told_by_the_product(
         ("ang20170328t202059_rfl.img", "aviris"),
     ],
 )
-def test_imaging_spectrometers_are_known_by_name_and_leave_out_water_vapour(name: str, profile: str) -> None:
+def test_imaging_spectrometers_are_recognised_by_name_and_leave_out_water_vapour(name: str, profile: str) -> None:
     tags = tuple({"wavelength": v, "wavelength_units": "nm", "fwhm": "6"} for v in ("650", "1400", "1850", "2200"))
     found = match([_info(name, 4, "int16", band_tags=tags)])
     assert (found.profile.name, found.origin) == (profile, "band metadata")
@@ -227,7 +227,7 @@ def test_imaging_spectrometers_are_known_by_name_and_leave_out_water_vapour(name
     assert found.bands[0].band.fwhm_um == pytest.approx(0.006)
 
 
-def test_the_users_own_profile_is_matched_beside_and_instead_of_the_shipped_ones(tmp_path: Path) -> None:
+def test_user_profiles_extend_and_override_the_built_in_ones(tmp_path: Path) -> None:
     band = '[[bands]]\nname = "b"\nwavelength_um = 0.7\n[scaling.default]\nkind = "percentile"\n'
     layout = '[[layouts]]\nbands = ["b"]\n'
     (tmp_path / "cube9.toml").write_text(f'title = "Cube"\ncollection = "cube"\nproduct = "cube9"\n{band}{layout}')
@@ -255,7 +255,7 @@ def test_bands_of_a_single_file_keep_their_numbers() -> None:
         (tuple(NO_CIRRUS), "sentinel2_l2a"),
     ],
 )
-def test_descriptions_of_the_bands_say_what_they_are(said: tuple[str, ...], profile: str) -> None:
+def test_bands_are_recognised_by_their_descriptions(said: tuple[str, ...], profile: str) -> None:
     found = match([_info("scene.tif", len(said), "uint16", descriptions=said)])
     assert found.profile.name == profile
     assert {said[matched.index - 1].lower() for matched in found.bands} <= {name.lower() for name in said}
@@ -268,7 +268,7 @@ def test_described_bands_are_found_in_any_order() -> None:
     assert [(m.band.name, m.index) for m in found.bands] == [("B02", 4), ("B03", 3), ("B04", 2), ("B08", 1)]
 
 
-def test_four_bands_without_a_word_are_refused_with_both_candidates() -> None:
+def test_four_undescribed_bands_are_rejected_with_both_candidates() -> None:
     with pytest.raises(
         SensorError,
         match=r"rgbn\.tif: 4 bands of uint8.*\(bgrn, kompsat3, .*rgbn, .*worldview\)",
@@ -289,7 +289,7 @@ def test_a_sidecar_names_the_sensor_and_the_command_line_wins() -> None:
     assert match([info], "rgbn").profile.name == "rgbn"
 
 
-def test_files_without_the_operators_name_are_taken_by_band_when_the_sensor_is_named() -> None:
+def test_files_without_a_product_name_are_assigned_by_band_if_the_sensor_is_named() -> None:
     files = _files("field/scene_{}.tif", ["B2", "B3", "B4"])
     assert _names(match(files, "landsat89")) == ["B2", "B3", "B4"]
     with pytest.raises(SensorError, match=r"3 band files.*--sensor \(landsat45_tm, landsat7_etm, landsat89\)"):
@@ -326,14 +326,14 @@ def test_an_unknown_sensor_is_refused() -> None:
     ids=["sidecar", "µm", "nm", "nm of the file", "IMAGERY"],
 )
 @pytest.mark.parametrize("sensor", [None, "hyperspectral"])
-def test_wavelengths_that_come_with_a_file_make_its_bands(more: dict[str, Any], sensor: str | None) -> None:
+def test_wavelengths_in_a_file_define_its_bands(more: dict[str, Any], sensor: str | None) -> None:
     found = match([_info("cube.tif", 3, "int16", **more)], sensor)
     assert found.profile.name == "hyperspectral"
     assert [m.band.wavelength_um for m in found.bands] == pytest.approx([0.4, 0.5, 2.4])
     assert [m.index for m in found.bands] == [1, 2, 3]
 
 
-def test_metadata_give_the_wavelengths_and_the_name_gives_the_rest() -> None:
+def test_metadata_gives_the_wavelengths_and_the_name_gives_the_rest() -> None:
     tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4924", "0.5598", "0.6646"))
     found = match([_info("S2A_MSIL2A_20200101.tif", 3, band_tags=tags, descriptions=("B02", "B03", "B04"))])
     assert (found.profile.name, found.origin) == ("sentinel2_l2a", "band metadata")
@@ -341,14 +341,14 @@ def test_metadata_give_the_wavelengths_and_the_name_gives_the_rest() -> None:
     assert [m.band.common_name for m in found.bands] == ["blue", "green", "red"]
 
 
-def test_the_users_wavelengths_win_over_those_of_the_file() -> None:
+def test_the_users_wavelengths_take_precedence_over_the_files() -> None:
     tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5", "0.6"))
     found = match([_info("cube.tif", 3, band_tags=tags, wavelengths_um=(0.45, 0.55, 0.65))])
     assert found.origin == "the user's wavelengths_um"
     assert [m.band.wavelength_um for m in found.bands] == [0.45, 0.55, 0.65]
 
 
-def test_a_catalogue_wins_over_the_file_and_names_the_bands() -> None:
+def test_a_catalogue_takes_precedence_over_the_file_and_names_the_bands() -> None:
     tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5"))
     said = (BandMetadata(name="x", wavelength_um=0.7, fwhm_um=0.02), BandMetadata(name="y", wavelength_um=1.6))
     found = match([_info("cube.tif", 2, band_tags=tags, stated=said, stated_by="STAC item a")])
@@ -379,7 +379,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_said_so_is_kept(info: RasterInfo, origin: str) -> None:
+def test_the_evidence_is_stored(info: RasterInfo, origin: str) -> None:
     assert match([info]).origin == origin
 
 
@@ -404,19 +404,19 @@ def test_wrong_wavelengths_are_refused(more: dict[str, Any], says: str) -> None:
         match([_info("cube.tif", 3, "int16", **more)])
 
 
-def test_hyperspectral_without_wavelengths_is_told_how_to_give_them() -> None:
+def test_the_error_for_hyperspectral_files_without_wavelengths_says_how_to_pass_them() -> None:
     with pytest.raises(SensorError, match=r"198 bands without wavelengths.*cube\.tif\.bandsight\.json"):
         match([_info("cube.tif", 198, "int16")], "hyperspectral")
 
 
-def test_what_nobody_knows_is_refused_with_the_way_out() -> None:
+def test_unrecognised_files_are_rejected_with_advice() -> None:
     with pytest.raises(SensorError, match=r"11 bands of uint16.*wavelengths_um") as caught:
         match([_info("what.tif", 11)])
     # No sensor has eleven bands in one file.
     assert "--sensor" not in str(caught.value)
 
 
-def test_single_band_without_a_word_names_the_sensors_of_one_band() -> None:
+def test_the_error_for_an_undescribed_single_band_names_the_sensors_of_one_band() -> None:
     with pytest.raises(SensorError, match=r"elevation.*sar_x") as caught:
         match([_info("x/a.tif", 1, "float32")])
     # Sentinel-1 needs to know which polarisation it is.
@@ -471,7 +471,7 @@ def test_a_product_name_outranks_a_colour_tag_and_an_alpha_that_is_none_is_a_ban
     assert match([mosaic]).profile.name == "rgb"
 
 
-def test_what_a_file_is_outranks_what_its_platform_usually_makes() -> None:
+def test_the_contents_of_a_file_outrank_the_usual_product_of_its_platform() -> None:
     files = [
         _info(f"f/LC08_L2SP_193024_20220601_20220601_02_T1_SR_B{n}.TIF", hints=("scene_42",), platform="landsat-8")
         for n in (2, 3, 4)
@@ -504,7 +504,7 @@ def test_colours_and_descriptions_in_any_order_are_recognised(
 
 
 @pytest.mark.parametrize("name", ["campus_dem_survey_2020.tif", "red_river.tif", "SR_notes.tif", "st_louis.tif"])
-def test_words_inside_of_longer_names_decide_nothing(name: str) -> None:
+def test_words_within_longer_names_are_ignored(name: str) -> None:
     with pytest.raises(SensorError, match="nothing says which bands"):
         match([_info(f"x/{name}", 1, "float32")])
 

@@ -45,7 +45,7 @@ def test_a_band_file_belongs_to_one_band_only(profile: Profile) -> None:
             assert claimed in ([band.name], [])
 
 
-def test_the_sensors_of_the_guide_are_there() -> None:
+def test_the_sensors_of_the_guide_exist() -> None:
     names = {profile.name for profile in PROFILES}
     assert names >= {
         "rgb", "rgbn", "bgrn", "sentinel2_l1c", "sentinel2_l2a", "sentinel1", "landsat89", "landsat45_tm",
@@ -65,7 +65,7 @@ def test_an_unknown_sensor_is_refused_with_the_names_that_exist() -> None:
         profile_named("landsat42")
 
 
-def test_bytes_of_sentinel_2_are_as_they_are_and_other_types_are_reflectance() -> None:
+def test_sentinel_2_bytes_are_used_as_they_are_and_other_types_are_reflectance() -> None:
     profile = profile_named("sentinel2_l1c")
     assert profile.rules_for("uint8")[0].kind == "as_is"
     (integers,), floats = profile.rules_for("uint16"), profile.rules_for("float32")[1]
@@ -101,14 +101,14 @@ def test_the_offset_of_newer_sentinel_2_products_is_taken_from_their_path() -> N
         ("thermal", "uint16", 1, (13000, 16500)),
     ],
 )
-def test_numbers_become_physical_as_the_operator_says(
+def test_numbers_are_converted_to_physical_values_as_the_operator_documents(
     name: str, dtype: str, rule: int, stored: tuple[float, float]
 ) -> None:
     found = profile_named(name).rules_for(dtype)[rule]
     assert (found.stored(found.low), found.stored(found.high)) == pytest.approx(stored, rel=1e-4)
 
 
-def test_radar_says_its_frequency_and_polarisation() -> None:
+def test_radar_profiles_have_frequency_and_polarisation() -> None:
     for name, ghz in (("sentinel1", 5.405), ("sar_x", 9.6)):
         vh = profile_named(name).band("VH")
         assert (vh.frequency_ghz, vh.polarisation) == (ghz, "VH")

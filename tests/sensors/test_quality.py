@@ -27,7 +27,7 @@ def _of(profile: str, position: int = 0) -> Quality:
         (_of("modis_sr"), [1, 2, 4], [0, 3, 8], []),
     ],
 )
-def test_numbers_mean_what_the_operator_says(
+def test_quality_values_mean_what_the_operator_documents(
     quality: Quality, cloudy: list[int], clear: list[int], empty: list[int]
 ) -> None:
     assert quality.cloudy(np.array(cloudy)).all()
@@ -36,5 +36,5 @@ def test_numbers_mean_what_the_operator_says(
     assert not quality.empty(np.array(cloudy + clear)).any()
 
 
-def test_masks_keep_the_shape_of_what_they_are_given() -> None:
+def test_masks_have_the_shape_of_their_input() -> None:
     assert _of("sentinel2_l2a").cloudy(np.zeros((3, 5), np.uint8)).shape == (3, 5)

@@ -30,12 +30,12 @@ def test_a_flat_scene_does_not_divide_by_zero() -> None:
     assert stretch(np.full((2, 2), 7, np.float32), 7, 7).max() == 0
 
 
-def test_amplitudes_become_decibel_and_zero_becomes_very_little() -> None:
+def test_amplitudes_are_converted_to_decibels_and_zero_becomes_a_minimum() -> None:
     out = decibel(np.array([1, 10, 0.1, 0, -3], np.float32))
     np.testing.assert_allclose(out, [0, 20, -20, -120, -120], atol=1e-4)
 
 
-def test_power_becomes_half_as_many_decibel_as_amplitude() -> None:
+def test_power_gives_half_the_decibels_of_amplitude() -> None:
     numbers = np.array([1, 10, 0.01, 0], np.float32)
     np.testing.assert_allclose(decibel(numbers, "power"), [0, 10, -20, -120], atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""Styles: every shipped sensor has one to begin with, made of its own bands, in colours that exist."""
+"""Styles: every built-in sensor has at least one, with its own bands and existing colour maps."""
 
 import pytest
 from rio_tiler.colormap import cmap
@@ -37,7 +37,7 @@ def test_every_sensor_has_styles_of_its_own_bands(profile: Profile) -> None:
         ("elevation", "height", ("elevation",)),
     ],
 )
-def test_combinations_are_those_that_users_know(sensor: str, name: str, bands: tuple[str, ...]) -> None:
+def test_band_combinations_are_the_common_ones(sensor: str, name: str, bands: tuple[str, ...]) -> None:
     profile = next(one for one in load_profiles() if one.name == sensor)
     found = {style.name: style.bands for style in styles_of(bands_of(profile), profile.styles)}
     assert found[name] == bands
@@ -51,7 +51,7 @@ def test_any_spectrometer_has_natural_colour_and_thermal_bands_are_warm() -> Non
     assert styles["b0"].colormap is None
 
 
-def test_what_the_scene_lacks_is_not_offered() -> None:
+def test_styles_that_need_missing_bands_are_not_offered() -> None:
     own = (Style(name="dual", title="", bands=("VV", "VH", "VV/VH"), ranges=((0, 1), (0, 1), (3, 15))),)
     assert [style.name for style in styles_of([("VV", 5.405)], own)] == ["VV"]
     assert [style.name for style in styles_of([("nir", 0.84), ("swir", 1.6)])] == ["nir", "swir"]

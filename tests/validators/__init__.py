@@ -1,1 +1,1 @@
-"""Other people's judges of the API: stac-api-validator against a served archive of made-up scenes."""
+"""External validators of the API: stac-api-validator on a served archive of synthetic scenes."""

@@ -153,7 +153,7 @@ def test_vectors_are_included_on_request(stac: TestClient, many: Archive, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["geojson", "csv", "geoparquet"])
-def test_nothing_found_is_a_file_without_rows(empty: TestClient, tmp_path: Path, kind: str) -> None:
+def test_an_empty_result_is_a_file_without_rows(empty: TestClient, tmp_path: Path, kind: str) -> None:
     response = empty.post(f"/search/export?format={kind}&vectors=true", json={})
     assert response.status_code == 200
     if kind == "geojson":
@@ -188,7 +188,7 @@ def test_an_export_holds_one_page_in_memory(stac: TestClient, monkeypatch: pytes
         assert sum(held) == 60
 
 
-def test_an_export_runs_beside_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_runs_during_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes meanwhile is left out, what goes meanwhile is gone; nothing else is missed or told twice."""
     with filled(tmp_path / "a", 6) as archive, TestClient(app_of(archive)) as client:
         rows = ResultPages._items
@@ -209,7 +209,7 @@ def test_an_export_runs_beside_a_writer(tmp_path: Path, monkeypatch: pytest.Monk
         assert set(range(8, 25)) <= set(ids) <= set(range(1, 25))
 
 
-def test_a_registered_search_is_reproduced_on_its_generation_and_says_what_is_gone(tmp_path: Path) -> None:
+def test_a_saved_search_is_exported_as_of_its_generation_with_the_removed_hits(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 6) as archive, TestClient(app_of(archive)) as client:
         made = client.post("/searches", json={"q": "a lake", "hits": 10}).json()
         link = next(link["href"] for link in made["links"] if link["rel"] == "export")
@@ -273,7 +273,7 @@ def test_an_export_of_many_hits_pages_through_them_all(stac: TestClient) -> None
         ("/search/export", {"q": "a", "semantic": {"text": "b"}}, ["q, semantic", "both"]),
     ],
 )
-def test_a_bad_export_is_named(stac: TestClient, path: str, body: dict, words: list[str]) -> None:
+def test_an_invalid_export_parameter_is_named(stac: TestClient, path: str, body: dict, words: list[str]) -> None:
     assert_problem(stac.post(path, json=body), 400, *words)
 
 
@@ -311,7 +311,7 @@ def test_head_has_the_headers_of_the_file_without_making_it(
         ("q=a", ["q", "not a parameter"]),
     ],
 )
-def test_a_bad_export_of_a_registered_search_is_named(stac: TestClient, query: str, words: list[str]) -> None:
+def test_an_invalid_export_parameter_of_a_saved_search_is_named(stac: TestClient, query: str, words: list[str]) -> None:
     made = stac.post("/searches", json={"q": "a lake", "hits": 5}).json()
     assert_problem(stac.get(f"/searches/{made['id']}/export?{query}"), 400, *words)
     assert_problem(stac.get("/searches/0123456789abcdef/export"), 404, "0123456789abcdef")
@@ -330,7 +330,7 @@ class Ids:
             yield "".join(f"{item['id']}\n" for item in page.items).encode()
 
 
-def test_a_format_that_is_added_is_offered_everywhere(many: Archive, stac: TestClient) -> None:
+def test_an_added_format_is_available_everywhere(many: Archive, stac: TestClient) -> None:
     assert_problem(stac.post("/search/export?format=ids", json={}), 400, "format", "'ids'")
     formats.register(Ids())
     try:

@@ -87,7 +87,7 @@ def test_the_document_has_no_dangling_reference_and_every_operation_its_errors(
                 assert operation.statuses >= {"400", "408", "413", "415"}, operation.id
 
 
-def test_every_operation_answers_what_the_document_says(hostile: Callable[..., TestClient]) -> None:
+def test_every_response_matches_the_openapi_document(hostile: Callable[..., TestClient]) -> None:
     with hostile() as client:
         saved = client.post("/searches", json={"q": "a lake"}).json()["id"]
         client.post("/labels", json={"name": "ponds", "classes": {"pond": "a pond"}})

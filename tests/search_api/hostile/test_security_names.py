@@ -1,4 +1,4 @@
-"""Known weaknesses of raster servers and of the libraries beneath, by name, sent to this server."""
+"""Known vulnerabilities of raster servers and their libraries, by name, tried on this server."""
 
 import io
 import struct

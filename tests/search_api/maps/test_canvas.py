@@ -1,4 +1,4 @@
-"""Painting boxes, against a painter that looks at every pixel."""
+"""Rasterising boxes, compared with a simple implementation that checks every pixel."""
 
 from itertools import pairwise
 

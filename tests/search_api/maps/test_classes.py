@@ -46,7 +46,7 @@ def test_every_tile_gets_its_likeliest_label(stac: TestClient, truth: dict[int, 
         assert row["ranked"] == sorted(answer["labels"], key=lambda label: -row["probabilities"][label])
 
 
-def test_a_label_alone_stands_for_the_templates(stac: TestClient, many: Archive) -> None:
+def test_a_label_without_sentences_uses_the_templates(stac: TestClient, many: Archive) -> None:
     answer = stac.post("/classify", json={"labels": ["forest", " lake "], "limit": 3}).json()
     assert answer["labels"] == ["forest", "lake"]
     vectors = label_vectors(ENCODER, check_labels(["forest", "lake"]))
@@ -77,7 +77,7 @@ def test_shares_are_of_the_area(stac: TestClient, many: Archive, truth: dict[int
     assert sum(share["tiles"] for share in shares.values()) == 48
 
 
-def test_a_picture_is_classified_without_an_archive_place(stac: TestClient) -> None:
+def test_an_image_is_classified_without_a_tile(stac: TestClient) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
@@ -127,7 +127,7 @@ def test_the_map_as_geotiff_holds_classes_colours_and_names(
     assert len(set(said.values())) == 3
 
 
-def test_the_map_as_png_is_transparent_where_nothing_is_and_has_its_legend_beside_it(stac: TestClient) -> None:
+def test_the_map_as_png_is_transparent_without_tiles_and_has_a_legend(stac: TestClient) -> None:
     body = {"bbox": [-60, -60, 60, 60], "width": 240, "crs": "EPSG:3857"}
     alone = ask(stac, "/classify/map", format="png", **body)
     assert alone.headers["content-type"] == "image/png"
@@ -193,7 +193,7 @@ def test_a_bad_member_of_a_map_is_named(stac: TestClient, body: dict, words: lis
     assert_problem(stac.post("/classify/map", json={"labels": ["a", "b"], **body}), 400, *words)
 
 
-def test_an_image_and_a_place_are_two_questions(stac: TestClient) -> None:
+def test_an_image_and_a_place_cannot_be_combined(stac: TestClient) -> None:
     body = {"labels": ["a", "b"], "image": {"data": "AAAA"}, "ids": ["1"]}
     assert_problem(stac.post("/classify", json=body), 400, "image, ids", "both")
     two = stac.post("/classify", files=[("image", b"x"), ("image", b"y")], data={"body": '{"labels": ["a", "b"]}'})

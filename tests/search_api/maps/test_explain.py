@@ -1,4 +1,4 @@
-"""Where in a tile the match lies."""
+"""Highlights of the matching part of a tile."""
 
 import io
 
@@ -48,7 +48,7 @@ def test_the_cell_that_fits_best_covers_most(client: TestClient, archive: Archiv
         assert corners[order[0]] == 0
 
 
-def test_a_registered_search_explains_as_its_question_does(client: TestClient) -> None:
+def test_a_saved_search_explains_like_its_query(client: TestClient) -> None:
     made = client.post("/searches", json={"q": "a lake, a river"}).json()["id"]
     by_search = client.get("/tiles/9/explain.png", params={"search": made})
     assert by_search.content == client.get("/tiles/9/explain.png", params={"q": "a lake, a river"}).content

@@ -1,4 +1,4 @@
-"""Heat maps over HTTP: the archive's own scores where its tiles lie."""
+"""Heat maps over HTTP: the archive's scores at the places of its tiles."""
 
 import io
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_maximum_of_the_map_is_at_the_best_tile(stac: TestClient, many: Arch
     np.testing.assert_allclose(values.compressed(), expected[np.isfinite(expected)], atol=1e-6)
 
 
-def test_a_picture_without_a_registered_search_is_the_same(stac: TestClient) -> None:
+def test_an_image_without_a_saved_search_is_the_same(stac: TestClient) -> None:
     search = register(stac, q="a lake", collections=["red"])
     asked = {"bbox": "-60,-60,60,60", "width": 200}
     kept = stac.get(f"{search}/heatmap.png", params=asked)
@@ -78,7 +78,7 @@ def test_a_picture_without_a_registered_search_is_the_same(stac: TestClient) -> 
     assert 0 < (picture(kept)[..., 3] > 0).mean() < 1
 
 
-def test_map_tiles_show_what_the_picture_of_their_bounds_shows(stac: TestClient, many: Archive) -> None:
+def test_map_tiles_equal_the_image_of_their_bounds(stac: TestClient, many: Archive) -> None:
     search = register(stac, q="a lake")
     document = stac.get(f"{search}/heatmap/tilejson.json", params={"colormap": "viridis"}).json()
     (template,) = document["tiles"]
@@ -159,7 +159,7 @@ def test_the_legend_maps_colours_to_scores_and_probabilities(stac: TestClient, m
     assert shown.shape[2] == 4
 
 
-def test_colours_go_with_the_scores(stac: TestClient) -> None:
+def test_colours_follow_the_scores(stac: TestClient) -> None:
     asked = {"q": "a lake", "bbox": WORLD, "width": 360}
     values, _ = raster(stac.get("/heatmap.tif", params=asked).content)
     shown = picture(stac.get("/heatmap.png", params={**asked, "rescale": "-1,1"}))
@@ -246,7 +246,7 @@ def test_without_matching_tiles_the_picture_is_empty(stac: TestClient) -> None:
     assert raster(stac.get("/heatmap.tif", params=asked).content)[0].mask.all()
 
 
-def test_a_question_of_any_kind_is_mapped_without_a_registered_search(stac: TestClient) -> None:
+def test_any_query_is_mapped_without_a_saved_search(stac: TestClient) -> None:
     question = {"semantic": {"ids": [3], "negative": [{"text": "clouds"}]}, "collections": ["red"]}
     search = register(stac, **question)
     shape = {"width": 200, "height": 100}

@@ -1,4 +1,4 @@
-"""Walking through long answers to questions of many parts while an indexer writes."""
+"""Paging through long results of complex queries while an indexer writes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Questions of many parts over HTTP, against the obvious computation over all vectors."""
+"""Complex queries over HTTP, compared with a direct computation over all vectors."""
 
 import base64
 import io
@@ -64,7 +64,7 @@ def picture_vector(data: bytes) -> np.ndarray:
     return ENCODER.embed_pixels(pixels[None], (0.665, 0.56, 0.49))[0]
 
 
-def test_q_is_short_for_a_question(stac: TestClient, ask: Callable[..., dict]) -> None:
+def test_q_is_short_for_a_semantic_query(stac: TestClient, ask: Callable[..., dict]) -> None:
     short = stac.get("/search", params={"q": "a lake, a river", "limit": 100}).json()
     assert ask(text=["a lake", "a river"], strategy="best")["features"] == short["features"]
     assert ask(positive=[{"text": "a lake"}, {"text": "a river"}], strategy="best")["features"] == short["features"]
@@ -118,7 +118,7 @@ def test_a_point_means_the_tiles_that_cover_it(
 
 
 @pytest.mark.parametrize("grow", [-0.2, 0.5, 60])
-def test_an_area_means_the_tiles_inside_or_those_that_it_lies_in(
+def test_an_area_means_the_tiles_inside_it_or_around_it(
     ask: Callable[..., dict], many: Archive, tiles: dict[int, np.ndarray], grow: float
 ) -> None:
     drawn = shape(many.tile(6).geometry).geoms[0].buffer(grow, join_style="mitre")
@@ -162,7 +162,7 @@ def test_a_minimum_score_may_exclude_all_hits_and_reports_it(ask: Callable[..., 
     assert (nothing["features"], nothing["numberMatched"], nothing["nothing_matches"]) == ([], 0, True)
 
 
-def test_groups_overlaps_and_variety(ask: Callable[..., dict], client: TestClient) -> None:
+def test_groups_overlaps_and_diversity(ask: Callable[..., dict], client: TestClient) -> None:
     scenes = [facts["bandsight:scene"] for facts in properties(ask(text="a lake", group_by="scene"))]
     assert len(scenes) == len(set(scenes)) == 12
     two = [facts["bandsight:sensor"] for facts in properties(ask(text="a", group_by="sensor", group_limit=2))]
@@ -219,7 +219,7 @@ def test_images_of_a_form_become_positive_examples(stac: TestClient) -> None:
     assert {facts["bandsight:matched"] for facts in properties(by_form)} <= {"image 1", "image 2", "a lake"}
 
 
-def test_a_registered_question_keeps_vectors_and_no_pixels(stac: TestClient) -> None:
+def test_a_saved_search_stores_vectors_and_no_pixels(stac: TestClient) -> None:
     data = png(3)
     made = stac.post("/searches", files={"image": data}, data={"body": '{"title": "a picture", "hits": 20}'})
     assert made.status_code == 201, made.text
@@ -290,7 +290,9 @@ NOWHERE = {"type": "Polygon", "coordinates": [[[0, 89], [1, 89], [1, 89.5], [0, 
         ({"positive": [{"id": 1}], "negative": [{"id": 1, "weight": 2.0}, {"id": 1}], "text": None}, 200, []),
     ],
 )
-def test_a_bad_part_of_a_question_is_named(stac: TestClient, semantic: object, status: int, words: list[str]) -> None:
+def test_an_invalid_member_of_a_query_is_named(
+    stac: TestClient, semantic: object, status: int, words: list[str]
+) -> None:
     response = stac.post("/search", json={"semantic": semantic})
     if status == 200:
         assert response.status_code == 200, response.text
@@ -301,7 +303,7 @@ def test_a_bad_part_of_a_question_is_named(stac: TestClient, semantic: object, s
     assert_problem(stac.post("/searches", json={"semantic": semantic}), status, *words)
 
 
-def test_variety_has_one_page(stac: TestClient) -> None:
+def test_diversity_has_one_page(stac: TestClient) -> None:
     body = {"semantic": {"text": "a lake", "diversity": 0.5}, "limit": 5}
     answer = stac.post("/search", json=body).json()
     assert len(answer["features"]) == 5

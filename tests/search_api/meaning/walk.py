@@ -1,4 +1,4 @@
-"""Answers of searches, taken apart; and all pages of one."""
+"""Parses responses of searches, and reads all pages of one."""
 
 from fastapi.testclient import TestClient
 

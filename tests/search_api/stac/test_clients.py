@@ -69,7 +69,7 @@ def test_pystac_client_sorts_and_chooses_fields(client: Client) -> None:
     assert all(set(item["properties"]) == {"datetime"} for item in items)
 
 
-def test_a_plain_stac_client_searches_the_root_of_a_registered_search(root: str) -> None:
+def test_a_plain_stac_client_searches_the_root_of_a_saved_search(root: str) -> None:
     made = httpx2.post(f"{root}searches", json={"q": "a lake", "hits": 20}).json()
     hits = Client.open(f"{root}searches/{made['id']}/")
     expected = httpx2.get(f"{root}search", params={"q": "a lake", "limit": 20}).json()["features"]
@@ -92,7 +92,7 @@ def follow(url: str, headers: dict[str, str]) -> Iterator[dict]:
         url = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
 
 
-def test_gdals_oapif_driver_finds_its_way(root: str) -> None:
+def test_gdals_oapif_driver_reads_the_api(root: str) -> None:
     """ogr/ogrsf_frmts/wfs/ogroapifdriver.cpp: landing page, service-desc, collections, one item, then pages."""
     landing = httpx2.get(root.rstrip("/"), headers=GDAL).json()
     described = next(link for link in landing["links"] if link["rel"] == "service-desc")

@@ -1,4 +1,4 @@
-"""Every curl command of docs/api.md, sent to a server of made-up scenes."""
+"""Every curl command of docs/api.md, sent to a server with synthetic scenes."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Saved searches: roots of their own, whose items are the hits."""
+"""Saved searches: each is a STAC API whose items are the hits."""
 
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def test_a_search_without_hits_has_no_collections(tmp_path: Path) -> None:
         assert_problem(client.get(f"{root}collections/red"), 404, "'red'", "no hits")
 
 
-def test_a_hit_by_its_id_is_the_hit_and_no_other_tile_is_an_item(stac: TestClient) -> None:
+def test_only_hits_are_items(stac: TestClient) -> None:
     root = register(stac, q="a lake", hits=15)
     hits = stac.get(f"{root}search", params={"limit": 100}).json()["features"]
     for hit in (hits[0], hits[7], hits[14]):
@@ -159,7 +159,7 @@ def test_a_request_of_another_version_is_named(tmp_path: Path) -> None:
             assert len(client.get("/searches").json()["searches"]) == 1
 
 
-def test_a_search_whose_example_is_gone_says_so_and_what_to_do(tmp_path: Path) -> None:
+def test_a_search_whose_example_was_removed_is_an_error_with_advice(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
         root = register(client, semantic={"ids": [1]})
         assert ids(client.get(f"{root}search"))
@@ -210,7 +210,7 @@ def test_a_page_of_the_list_is_never_large(tmp_path: Path) -> None:
     assert found == [one.json()["id"] for one in reversed(made)]
 
 
-def test_saving_takes_one_encoding_and_one_search_and_pages_take_none(
+def test_saving_needs_one_encoding_and_one_search_and_pages_need_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = {"texts": 0, "searches": 0}
@@ -266,13 +266,13 @@ def test_new_scenes_appear_in_new_searches_but_not_in_paging_in_progress(tmp_pat
         ({"q": "a", "semantic": {"text": "a"}}, ["q, semantic", "both"]),
     ],
 )
-def test_an_invalid_search_cannot_be_registered(stac: TestClient, body: dict, words: list[str]) -> None:
+def test_an_invalid_search_cannot_be_saved(stac: TestClient, body: dict, words: list[str]) -> None:
     before = stac.get("/searches").json()
     assert_problem(stac.post("/searches", json=body), 400, *words)
     assert stac.get("/searches").json() == before
 
 
-def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Archive) -> None:
+def test_a_saved_search_accepts_no_second_query(stac: TestClient, many: Archive) -> None:
     root = register(stac, q="a lake")
     assert_problem(stac.get(f"{root}search", params={"q": "b"}), 400, "q: a saved search has a fixed order")
     assert_problem(stac.get(f"{root}search", params={"sortby": "id"}), 400, "sortby")
@@ -285,13 +285,13 @@ def test_an_invalid_id_is_404(stac: TestClient, search_id: str) -> None:
     assert stac.delete(f"/searches/{search_id}").status_code == 404
 
 
-def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
+def test_a_saved_search_does_not_claim_to_sort(stac: TestClient) -> None:
     root = register(stac, q="a lake", hits=5)
     assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
     assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
 
 
-def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_very_large_search_is_not_saved(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_searches, "MAX_REQUEST_BYTES", 300)
     assert_problem(stac.post("/searches", json={"q": "a" * 400}), 400, "search", "limit is 300")
     assert stac.post("/searches", json={"q": "a"}).status_code == 201

@@ -96,7 +96,7 @@ def test_pages_are_slices_of_the_whole_result(stac: TestClient, method: str, ask
     assert len(set(found)) == len(found) == matched[0]
 
 
-def test_a_box_asks_for_footprints_and_not_for_boxes_around_them(stac: TestClient, many: Archive) -> None:
+def test_a_bbox_selects_by_footprint_and_not_by_bounding_box(stac: TestClient, many: Archive) -> None:
     for box in ("-60,-60,60,60", "179,-90,-179,90", "0,0,0,0", "-180,-90,180,90"):
         west, south, east, north = map(float, box.split(","))
         spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
@@ -135,7 +135,7 @@ def test_a_limit_above_the_maximum_is_the_maximum(stac: TestClient, many: Archiv
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a lake"}, {"q": "a lake,b"}, {"sortby": "-datetime"}], ids=str)
-def test_paging_5000_hits_beside_a_writer_returns_each_once(tmp_path: Path, asked: dict) -> None:
+def test_paging_5000_hits_during_writes_returns_each_once(tmp_path: Path, asked: dict) -> None:
     """Scenes are added and replaced on every page; nothing comes twice, nothing that stays is missed."""
     with ArchiveWriter.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
         writer.add([entry(number, 100) for number in range(50)])
@@ -163,7 +163,7 @@ def test_paging_5000_hits_beside_a_writer_returns_each_once(tmp_path: Path, aske
             assert replaced
 
 
-def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Path) -> None:
+def test_a_token_survives_additions_and_belongs_to_one_query(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 6) as archive, TestClient(app_of(archive)) as client:
         first = client.get("/search", params={"limit": 5}).json()
         (href,) = [link["href"] for link in first["links"] if link["rel"] == "next"]
