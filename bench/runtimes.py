@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor
 
 from bandsight.evaluation.datasets import read_dataset
 from bandsight.model.architecture import SideBySide, build_model, fold_batch_norm
 from bandsight.model.checkpoint import load_strictly, read_weights
-from bandsight.model.efficientnet import session, trunk_graph
+from bandsight.model.efficientnet import trunk_model
 from bandsight.model.folder import find_model
+from bandsight.model.onnx_graph import session_options
 from bandsight.model.preprocess import Preprocess
 
 _RGB_UM = (0.665, 0.56, 0.49)
@@ -45,7 +47,7 @@ def main() -> None:
     several = isinstance(trunk, SideBySide)
     trunk = trunk.trunks[0] if several else trunk
     prefix = "visual.trunk.trunks.0." if several else "visual.trunk."
-    graph = trunk_graph(_after_the_stem(read_weights(folder), prefix))
+    graph = trunk_model(_after_the_stem(read_weights(folder), prefix))
     trunk.conv_stem.use(_RGB_UM)
     side = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     preprocess = Preprocess.from_config(folder.config["preprocess_cfg"], side)
@@ -92,9 +94,13 @@ def _runtimes(trunk: Any, graph: bytes, batches: list[Tensor]) -> dict[str, Call
         "batch norm folded": folded,
         "folded, channels last": lambda x: channels_last(x.contiguous(memory_format=torch.channels_last)),
         "folded, torch.compile": torch.compile(copy.deepcopy(folded)),
-        "folded, ONNX Runtime": in_onnx(session(graph)),
-        "folded, ONNX Runtime, int8": in_onnx(session(_int8(graph, stems))),
+        "folded, ONNX Runtime": in_onnx(_session(graph)),
+        "folded, ONNX Runtime, int8": in_onnx(_session(_int8(graph, stems))),
     }
+
+
+def _session(model: bytes) -> Any:
+    return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
 
 
 def _int8(graph: bytes, stems: list[np.ndarray]) -> bytes:

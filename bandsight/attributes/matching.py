@@ -58,8 +58,12 @@ class AttributeView:
         if not len(ids):
             at, alive = np.zeros(len(self.tiles), np.int32), np.zeros(len(self.tiles), bool)
         else:
-            at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1).astype(np.int32)
-            alive = ids[at] == self.tiles.scene_ids
+            # Tiles of a scene stand together: each run of them is looked up once.
+            own = np.asarray(self.tiles.scene_ids)
+            starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])) if len(own) else np.empty(0, np.intp)
+            first = np.minimum(np.searchsorted(ids, own[starts]), len(ids) - 1).astype(np.int32)
+            lengths = np.diff(starts, append=len(own))
+            at, alive = np.repeat(first, lengths), np.repeat(ids[first] == own[starts], lengths)
         object.__setattr__(self, "scene_at", at)
         object.__setattr__(self, "zone_scenes", common(at))
         object.__setattr__(self, "alive", alive)

@@ -4,12 +4,14 @@ The graph is built when a model is loaded, so that no second file can diverge fr
 first convolution, whose kernel depends on the list of bands.
 """
 
-import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bandsight.model.onnx_graph import Graph
 
 Weights = dict[str, NDArray[Any]]
 
@@ -20,17 +22,21 @@ _NAME = re.compile(r"tf_efficientnet_lite[0-4]")
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _EPSILON = np.float32(1e-3)
 _STEM_KERNEL = (3, 3)
-_OPSET, _IR = 17, 8
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.conv_dw\.weight")
 
 
 def is_efficientnet_lite(name: str) -> bool:
-    """Return whether `trunk_graph` supports a timm architecture."""
+    """Return whether `trunk_session` supports a timm architecture."""
     return _NAME.fullmatch(name) is not None
 
 
-def trunk_graph(weights: Weights) -> bytes:
+def trunk_session(weights: Weights) -> Any:
+    """Return an ONNX Runtime session of a trunk without its first convolution; see `trunk_model`."""
+    return _trunk(weights, Graph.session)
+
+
+def trunk_model(weights: Weights) -> bytes:
     """Return a trunk without its first convolution as an ONNX model. Removes the arrays it uses from `weights`.
 
     The input is `STEM`, (n, channels, h, w), before the first activation. The outputs are `POOLED`, (n, features), and
@@ -42,7 +48,12 @@ def trunk_graph(weights: Weights) -> bytes:
     Raises:
         KeyError: An array is missing.
     """
-    graph = _Graph(weights)
+    model: bytes = _trunk(weights, Graph.model)
+    return model
+
+
+def _trunk(weights: Weights, finish: Callable[..., Any]) -> Any:
+    graph = _Layers(weights)
     blocks = sorted((int(found[1]), int(found[2])) for found in map(_BLOCK.fullmatch, weights) if found)
     value = graph.relu6(STEM)
     for stage, number in blocks:
@@ -50,16 +61,16 @@ def trunk_graph(weights: Weights) -> bytes:
         value = graph.block(value, f"blocks.{stage}.{number}.", stride)
     cells = graph.relu6(graph.convolution(value, "conv_head", "bn2"))
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [cells])])
-    return graph.model({POOLED: pooled, CELLS: cells})
+    return finish(graph, {POOLED: pooled, CELLS: cells}, [STEM])
 
 
-def stem_graph() -> bytes:
-    """Return the first convolution as an ONNX model: `STEM` of `PIXELS` (n, bands, h, w), `KERNEL` and `BIAS`."""
-    graph = _Graph({})
+def stem_session() -> Any:
+    """Return a session of the first convolution: `STEM` of `PIXELS` (n, bands, h, w), `KERNEL` and `BIAS`."""
+    graph = _Layers({})
     stem = graph.node(
         "Conv", [PIXELS, KERNEL, BIAS], kernel_shape=list(_STEM_KERNEL), strides=[2, 2], auto_pad="SAME_UPPER"
     )
-    return graph.model({STEM: stem}, inputs=(PIXELS, KERNEL, BIAS))
+    return graph.session({STEM: stem}, [PIXELS, KERNEL, BIAS])
 
 
 def folded(weights: Weights, norm: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -70,33 +81,12 @@ def folded(weights: Weights, norm: str) -> tuple[NDArray[np.float32], NDArray[np
     return factor, values["bias"] - values["running_mean"] * factor
 
 
-def session(model: bytes) -> Any:
-    """Return an ONNX Runtime session on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cpu_threads()
-    # Spinning threads would take cores from the readers.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def cpu_threads() -> int:
-    """Return the number of threads for a computation: OMP_NUM_THREADS, else the cores available to this process."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    if stated.isdecimal() and int(stated):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Graph:
-    """Builds an ONNX graph, layer by layer."""
+class _Layers(Graph):
+    """Builds the graph layer by layer."""
 
     def __init__(self, weights: Weights) -> None:
+        super().__init__()
         self._arrays = weights
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
         # Channels of values, to find residual connections.
         self._channels: dict[str, int] = {}
 
@@ -124,7 +114,7 @@ class _Graph:
         factor, bias = folded(self._arrays, norm)
         return self.node(
             "Conv",
-            [value, self._constant(kernel * factor[:, None, None, None]), self._constant(bias)],
+            [value, self.constant(kernel * factor[:, None, None, None]), self.constant(bias)],
             kernel_shape=list(kernel.shape[2:]),
             strides=[stride, stride],
             group=group,
@@ -133,41 +123,4 @@ class _Graph:
 
     def relu6(self, value: str) -> str:
         """Append a clip to 0..6."""
-        return self.node("Clip", [value, self._constant(np.float32(0)), self._constant(np.float32(6))])
-
-    def node(self, kind: str, inputs: list[str], **attributes: Any) -> str:
-        """Append one node; return the name of its output."""
-        from onnx import helper
-
-        name = f"v{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
-        return name
-
-    def model(self, outputs: dict[str, str], inputs: tuple[str, ...] = (STEM,)) -> bytes:
-        """Return the serialized model.
-
-        Args:
-            outputs: Name of each output and the value it returns.
-            inputs: Names of the inputs.
-        """
-        from onnx import TensorProto, helper
-
-        for name, value in outputs.items():
-            self._nodes.append(helper.make_node("Identity", [value], [name]))
-        graph = helper.make_graph(
-            self._nodes,
-            "tower",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-            self._constants,
-        )
-        opset = [helper.make_opsetid("", _OPSET)]
-        model: bytes = helper.make_model(graph, opset_imports=opset, ir_version=_IR).SerializeToString()
-        return model
-
-    def _constant(self, value: Any) -> str:
-        from onnx import numpy_helper
-
-        name = f"w{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+        return self.node("Clip", [value, self.constant(np.float32(0)), self.constant(np.float32(6))])

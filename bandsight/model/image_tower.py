@@ -23,9 +23,8 @@ from bandsight.model.efficientnet import (
     STEM,
     folded,
     is_efficientnet_lite,
-    session,
-    stem_graph,
-    trunk_graph,
+    stem_session,
+    trunk_session,
 )
 from bandsight.model.folder import INDICES, SEPARATOR, SPECTRAL, ModelFolder
 from bandsight.model.preprocess import Preprocess
@@ -134,7 +133,7 @@ class Trunk:
         factor, self._bias = folded(weights, "bn1")
         self._anchors = weights.pop("conv_stem.anchor_kernels").astype(np.float32) * factor[None, :, None, None]
         self._pan = weights.pop("conv_stem.pan_kernel").astype(np.float32) * factor[:, None, None]
-        self._stem, self._session = session(stem_graph()), session(trunk_graph(weights))
+        self._stem, self._session = stem_session(), trunk_session(weights)
         self._kernels: dict[Waves, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
 

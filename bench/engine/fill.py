@@ -1,6 +1,6 @@
 """Fills an archive with made-up scenes around given vectors, through the same calls as an index job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from bandsight.geo.box import LonLatBox
 from bandsight.raster.bands import BandRef
 
 TILES_A_SCENE, _SCENES_A_COMMIT = 1000, 20
+# Of an archive of many millions, which is written in one go: about as large as segments are after a compaction.
+_SCENES_A_LARGE_COMMIT = 200
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -36,6 +38,26 @@ def add(archive: ArchiveWriter, vectors: NDArray[np.float16], first_scene: int =
             archive.add(batch)
             batch = []
     archive.add(batch)
+
+
+def grow(archive: ArchiveWriter, drawn: Callable[[int, int], NDArray[np.float32]], rows: int) -> None:
+    """Add the scenes that an archive of so many rows still lacks, as `add` does, with vectors drawn on the way.
+
+    Args:
+        archive: Empty, or stopped between two commits of an earlier call.
+        drawn: Returns the vectors of some rows, from one to before another, shape (n, dim).
+        rows: How many there shall be in the end, a multiple of a thousand.
+    """
+    scenes = rows // TILES_A_SCENE
+    places = np.random.default_rng(0).permutation(scenes + 1)
+    width = 360 / len(places)
+    for first in range(archive.tile_count // TILES_A_SCENE, scenes, _SCENES_A_LARGE_COMMIT):
+        batch = []
+        for number in range(first, min(first + _SCENES_A_LARGE_COMMIT, scenes)):
+            values = drawn(number * TILES_A_SCENE, (number + 1) * TILES_A_SCENE)
+            west = -180 + width * places[number]
+            batch.append((_scene(number, west, width), list(_tiles(number, west, width, TILES_A_SCENE)), values))
+        archive.add(batch)
 
 
 def model(dim: int) -> ModelIdentity:

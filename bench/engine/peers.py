@@ -1,7 +1,7 @@
 """Puts the archive engine beside embedded peers: same vectors, same queries, same filters, one run.
 
-    sh bench/engine/peers.sh /data/venvs
-    python -m bench.engine.peers --folder /data/bench --environments /data/venvs --rows 100000
+    sh bench/engine/peers.sh /data/venv
+    python -m bench.engine.peers --folder /data/bench --environment /data/venv --rows 200000 --dim 384
 
 A stopped run continues with the next engine. Each engine is built in a process of its own with its usual
 settings and asked at several search widths, narrowest first. The processor time of a query counts (its mean, of all
@@ -23,7 +23,18 @@ from bench.engine import made_up
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
-PEERS = ("hnswlib", "usearch", "sqlite_vec", "lancedb", "milvus_lite")
+PEERS = (
+    "faiss_ivfpq",
+    "faiss_rabitq",
+    "faiss_hnsw",
+    "usearch",
+    "hnswlib",
+    "lancedb",
+    "sqlite_vec",
+    "duckdb",
+    "qdrant",
+    "milvus_lite",
+)
 SHARES = (1.0, 0.1, 0.01, 0.001)
 _QUERIES, _K, _BOUND = 40, 10, 1_000_000
 _WORKER = Path(__file__).with_name("peer_worker.py")
@@ -33,7 +44,8 @@ def main() -> None:
     """Ask all engines that there is an environment for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--environments", type=Path, required=True, help="one virtual environment a peer, by its name")
+    parser.add_argument("--environment", type=Path, required=True, help="virtual environment of the peers")
+    parser.add_argument("--only", nargs="+", choices=("bandsight", *PEERS), help="measure these engines")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=1152)
     parser.add_argument("--out", type=Path, default=None)
@@ -45,8 +57,10 @@ def main() -> None:
     if out.exists():
         report["engines"] = json.loads(out.read_text())["engines"]
     interpreters = {"bandsight": Path(sys.executable)}
-    interpreters |= {name: args.environments / name / "bin" / "python" for name in PEERS}
+    interpreters |= dict.fromkeys(PEERS, args.environment / "bin" / "python")
     for name, interpreter in interpreters.items():
+        if args.only and name not in args.only:
+            continue
         if "widths" in report["engines"].get(name, {}):
             continue
         if not interpreter.exists():

@@ -8,10 +8,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bandsight.errors import WavelengthError
-from bandsight.model.efficientnet import cpu_threads
 from bandsight.model.folder import find_model
 from bandsight.model.image_tower import image_tower
 from bandsight.model.loader import load_model
+from bandsight.model.onnx_graph import cpu_threads
 from tests.model.conftest import CONFIG, TINY, WEIGHTS
 
 RGB_UM = (0.665, 0.56, 0.49)

@@ -1,6 +1,7 @@
 """Tolerances are those at which searches of each kind reach the target, and the cheaper way is taken."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local.ivf import SearchParams
 from bandsight.vectors.local.ivf_build import build, held_out
-from bandsight.vectors.local.ivf_search import Found
+from bandsight.vectors.local.ivf_search import Found, nearest_by_index
 from bandsight.vectors.local.recall_probes import draw, true_neighbours
 from bandsight.vectors.local.search import plan
 
@@ -120,6 +121,8 @@ def test_a_tolerance_is_halved_until_each_kind_reaches_the_target_and_what_is_cl
     assert made.figures["recall_at_10_image"] == 1.0
     assert made.figures["lists_at_100_random"] == 7.0
     assert made.scan_us > 0
+    assert made.scan_all_us > 0
+    assert made.visit_us > 0
 
 
 def test_without_a_tolerance_that_does_searches_scan(index, parts):
@@ -154,3 +157,22 @@ def test_filters_know_every_id_where_the_newest_rows_are_gone(parts) -> None:
     sample = draw([parts[0], (ids, rows, gone)], None, SHARES, FIRST, ids_there(parts))
     for among in sample.allowed:
         assert among is None or not among[ids[-9:] - FIRST].any()
+
+
+def file_of(ids, rows):
+    """A segment whose rows are in memory."""
+    return SimpleNamespace(
+        rows_of=lambda some: np.searchsorted(ids, some), take=rows.__getitem__, sound=rows.__getitem__
+    )
+
+
+def test_an_index_whose_lists_take_longer_than_a_scan_leaves_the_answer_to_the_scan(index, parts):
+    shown = [SimpleNamespace(part=SimpleNamespace(file=file_of(ids, rows))) for ids, rows, _ in parts]
+    state = SimpleNamespace(firsts=np.array([ids[0] for ids, _, _ in parts]), shown=shown)
+    passing = index.passing(np.ones(index.span, bool))
+    query = np.random.default_rng(3).standard_normal(parts[0][1].shape[1]).astype(np.float32)
+    query /= np.linalg.norm(query)
+    width = SearchParams(share=1.0, k=10, tolerance=1e-9)
+    slow = replace(index, visit_us=1000.0)
+    assert nearest_by_index(state, slow, passing, width, query, 5, scan_ms=1.0) is None
+    assert nearest_by_index(state, slow, passing, width, query, 5, scan_ms=1e12) is not None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns, rounded_outwards
 from bandsight.attributes.fields import FIELDS
+from bandsight.vectors.local.checked_files import CheckedFiles
 
 SUFFIX = ".bsc"
 _MAGIC, _VERSION = b"BSCOLUMN", 3
@@ -47,14 +48,15 @@ def save_columns(path: Path, columns: TileColumns) -> None:
         temporary.replace(path.with_name(path.name + SUFFIX))
 
 
-def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
+def load_columns(path: Path, ids: NDArray[np.int64], checked: CheckedFiles | None = None) -> TileColumns | None:
     """Return the columns of a segment's tiles, memory-mapped, or None when their file is gone, damaged or does not fit.
 
     Args:
         path: Folder and name of the segment.
         ids: Its tile ids.
+        checked: Files that need not be read again.
     """
-    count = _sound(path.with_name(path.name + SUFFIX))
+    count = _sound(path.with_name(path.name + SUFFIX), checked)
     if count is None or count != len(ids):
         return None
     try:
@@ -78,20 +80,30 @@ def sound_columns(path: Path) -> bool:
     return _sound(path) is not None
 
 
-def _sound(path: Path) -> int | None:
+def _sound(path: Path, checked: CheckedFiles | None = None) -> int | None:
     """Return the rows of a file, None when it is not what was written; read, not mapped, so it takes no memory."""
     try:
         with path.open("rb") as file:
             magic, version, count, digest, fields = _HEADER.unpack_from(file.read(_ALIGN))
-            known = fields == _fields_digest() if version == _VERSION else version == 2 and _fields_are_of_version_2()  # noqa: PLR2004
-            if magic != _MAGIC or not known or path.stat().st_size != _ALIGN + _size(count):
-                return None
-            found = hashlib.sha256()
-            while part := file.read(_PART):
-                found.update(part)
+        known = fields == _fields_digest() if version == _VERSION else version == 2 and _fields_are_of_version_2()  # noqa: PLR2004
+        if magic != _MAGIC or not known or path.stat().st_size != _ALIGN + _size(count):
+            return None
+        if checked is None:
+            intact = _checksum(path) == digest.hex()
+        else:
+            intact = checked.sound(path, digest.hex(), lambda: _checksum(path))
     except (OSError, struct.error):
         return None
-    return count if found.digest() == digest else None
+    return count if intact else None
+
+
+def _checksum(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(_ALIGN)
+        while part := file.read(_PART):
+            found.update(part)
+    return found.hexdigest()
 
 
 def _fields() -> tuple[str, ...]:

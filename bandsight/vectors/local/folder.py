@@ -17,6 +17,7 @@ from bandsight.objects.cached import MARKER, CachedObjects
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local.cell_files import CellFile, CellFolder
+from bandsight.vectors.local.checked_files import CheckedFiles
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
 from bandsight.vectors.local.index_files import INDEX_FILES, copy_index, drop_foreign, drop_index, index_problem
@@ -86,6 +87,7 @@ class StoreFolder:
         self._mirror = None if files is None else IndexMirror(files, self.derived, index_files)
         self._files = files
         self.cell_files = CellFolder(self.vectors, dim)
+        self._checked = CheckedFiles(self.derived)
 
     def ping(self) -> None:
         """Ask the object storage for a sign of life, if the files are there; see `VectorStore.ping`."""
@@ -132,7 +134,7 @@ class StoreFolder:
             ArchiveError: Its file is missing or damaged.
         """
         file = self.place.open(segment, self._dim)
-        columns = load_columns(self.derived / segment.name, file.ids)
+        columns = load_columns(self.derived / segment.name, file.ids, self._checked)
         if columns is None and self.place.fetch_columns(segment, self.columns_path_of(segment)):
             columns = load_columns(self.derived / segment.name, file.ids)
         if columns is None:

@@ -16,6 +16,7 @@ from bandsight.durable import copy_file, flush, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
 from bandsight.vectors.local.apart import Apart
+from bandsight.vectors.local.checked_files import CheckedFiles
 from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 
@@ -61,6 +62,8 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "figures": index.figures,
             "spread": [round(value, 6) for value in index.spread.tolist()],
             "scan_us": index.scan_us,
+            "scan_all_us": index.scan_all_us,
+            "visit_us": index.visit_us,
         }
         # The old facts must be gone for good before files that they do not describe get the names that they do.
         _drop_facts(folder)
@@ -101,7 +104,7 @@ def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex
 
 
 def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
-    _, facts = index_problem(folder)
+    _, facts = index_problem(folder, CheckedFiles(folder))
     if facts is None or facts["up_to"] > newest:
         return None
     index = _faiss.read_index(str(folder / _FILE))
@@ -121,6 +124,9 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
         tuple(SearchParams(**width) for width in facts["widths"]),
         facts["figures"],
         facts["scan_us"],
+        # Indexes of earlier versions have neither.
+        facts.get("scan_all_us"),
+        facts.get("visit_us"),
         _apart(folder, facts, index.d),
         kept,
     )
@@ -159,10 +165,14 @@ def index_stamp(folder: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
+def index_problem(folder: Path, checked: CheckedFiles | None = None) -> tuple[str | None, dict[str, Any] | None]:
     """Return what is wrong with the saved index, and its facts; neither when there is none.
 
     The facts come last: an index without them is what a writer left that died.
+
+    Args:
+        folder: Where it lies.
+        checked: Files that need not be read again.
     """
     if not (folder / _FACTS).exists():
         return None, None
@@ -177,7 +187,7 @@ def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
         if facts["format_version"] == _VERSION:
             sums[_APART] = facts["apart_sha256"]
         for name, expected in sums.items():
-            if expected != _sha256(folder / name):
+            if not _is_sound(folder / name, expected, checked):
                 return f"index/{name}: does not match its checksum; run: bandsight repair, then optimize", None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return f"index/{_FACTS}: cannot be read ({error}); run: bandsight repair, then optimize", None
@@ -235,6 +245,12 @@ def _drop(*paths: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_sound(path: Path, expected: str, checked: CheckedFiles | None) -> bool:
+    if checked is None:
+        return _sha256(path) == expected
+    return checked.sound(path, expected, lambda: _sha256(path))
 
 
 def _facts_checksum(facts: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from bandsight.vectors.local.stopping import Outlook
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
+# Until it is measured: what a visit takes for one number of a row.
+_VISIT_US_A_DIM = 7e-5
 # So many rows of each list, at least, tell how many of it pass a filter.
 _SAMPLED = 16
 
@@ -65,6 +67,11 @@ class IvfIndex:
     """Kind, size and measured recall."""
     scan_us: float = 0.0
     """Processor time of the exact scan for one row that passes a filter, as it was measured."""
+    scan_all_us: float | None = None
+    """The same where all rows pass, of which none has to be skipped; None where it has not been measured."""
+    visit_us: float | None = None
+    """Processor time of a visit for one row of its lists, whether it passes or not; None where it has not been
+    measured."""
     apart: Apart | None = None
     """Rows that every search scores by their raw vectors; None is none."""
     kept: Any = None
@@ -119,6 +126,16 @@ class IvfIndex:
             return None
         nearest = [width for width in fitting if width.share == fitting[-1].share]
         return next((width for width in nearest if width.k >= k), nearest[-1]).of(k)
+
+    def scan_ms(self, survivors: int, total: int) -> float:
+        """Return the processor time of an exact scan of some of all rows, as it was measured."""
+        row_us = self.scan_us if self.scan_all_us is None or survivors < total else self.scan_all_us
+        return survivors * row_us / 1000
+
+    def visit_ms(self, lists: NDArray[np.int64]) -> float:
+        """Return the processor time of a visit to lists."""
+        row_us = _VISIT_US_A_DIM * self.ivf.d if self.visit_us is None else self.visit_us
+        return float(self.sizes[lists].sum()) * row_us / 1000
 
     def passing(self, allowed: NDArray[np.bool_]) -> Passing:
         """Prepare which tiles count, for any number of searches.

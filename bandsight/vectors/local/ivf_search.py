@@ -27,6 +27,10 @@ _CODE_ERROR = 0.107
 _FETCH, _LEAST_FETCH, _MORE = 16, 400, 8
 # The first visit goes to this share of the lists, at least to some, and to so many rows for each hit.
 _FIRST_SHARE, _FIRST_LISTS, _FIRST_ROWS = 1 / 128, 8, 40
+# To read a raw vector by itself takes about so long; so many are read in any case.
+_READ_US, _READ_ANYWAY = 2.0, 2000
+# The index goes on where what is left to do takes at most this share of a scan: estimates are off by about as much.
+_WORTH_IT = 0.7
 # The scale of an outlook is fitted to so many hits: ten alone would leave it to chance.
 _FITTED = 50
 
@@ -117,7 +121,7 @@ def nearest_by_index(
     params: SearchParams,
     query: NDArray[np.float32],
     k: int,
-    most: int,
+    scan_ms: float,
 ) -> Found | None:
     """Return the k nearest of the tiles that count, fewer only when the index holds fewer.
 
@@ -128,9 +132,10 @@ def nearest_by_index(
         params: How much may be left out.
         query: Shape (dim,).
         k: At least 1.
-        most: With more raw vectors to read than this, None is returned: an exact scan is quicker. That is so where
-            scores lie closer together than codes tell, as under a filter that leaves out all that is near.
+        scan_ms: What an exact scan takes. Where it is expected to be quicker than going on, None is returned. That is
+            so where scores lie closer together than codes tell, as under a filter that leaves out all that is near.
     """
+    most = int(max(_READ_ANYWAY, 1000 * scan_ms / _READ_US))
     short, outlook = index.outlook(query, passing)
     apart = index.apart or Apart.empty(len(query))
     some = max(_FETCH * k, _LEAST_FETCH)
@@ -151,7 +156,7 @@ def nearest_by_index(
                 return None
             if len(ids) < fetch or likely[-1] <= seen.kth(k) - shortfall:
                 break
-            if fetch > most:
+            if fetch > most or _left_ms(index, outlook, visited, lists, seen, k, shortfall) > _WORTH_IT * scan_ms:
                 return None
             fetch, again = fetch * _MORE, True
         floor = seen.kth(k)
@@ -161,7 +166,26 @@ def nearest_by_index(
             lists = order[~visited[order]][: int(np.count_nonzero(visited))]
         else:
             lists = outlook.next_lists(visited, floor, _scale(outlook, visited, seen, k), params.tolerance * k)
+        if _left_ms(index, outlook, visited, lists, seen, k, shortfall) > _WORTH_IT * scan_ms:
+            return None
     return Found(_exact(state, seen, query, k), int(np.count_nonzero(visited)))
+
+
+def _left_ms(
+    index: IvfIndex,
+    outlook: Outlook,
+    visited: NDArray[np.bool_],
+    lists: NDArray[np.int64],
+    seen: _Seen,
+    k: int,
+    shortfall: float,
+) -> float:
+    """Return about how long it takes to visit some lists and to read what may be a hit there."""
+    floor = seen.kth(k)
+    if not len(lists) or floor == -np.inf:
+        return index.visit_ms(lists)
+    reads = float(outlook.missing(lists, floor - shortfall, _scale(outlook, visited, seen, k)).sum())
+    return index.visit_ms(lists) + max(0.0, reads - _READ_ANYWAY) * _READ_US / 1000
 
 
 def _scale(outlook: Outlook, visited: NDArray[np.bool_], seen: _Seen, k: int) -> float:

@@ -54,6 +54,13 @@ def measured(
     shares = [share for share in SHARES if share == 1 or share * len_of(parts) >= FEW]
     sample = draw(parts, texts, shares, index.first_id, index.span)
     truths = true_neighbours(parts, sample, max(KS))
+    # First: a search stops where a scan is quicker.
+    index = replace(
+        index,
+        scan_us=_scan_us(prepare(index, sample.allowed[-1]), sample, -1),
+        scan_all_us=_scan_us(prepare(index, None), sample, 0),
+        visit_us=_visit_us(index, sample),
+    )
     widths: list[SearchParams] = []
     recall: list[dict[str, Any]] = []
     tolerance = dict.fromkeys(KS, _FIRST)
@@ -69,21 +76,22 @@ def measured(
             # Where no tolerance does, a scan is always the quicker way to the target.
             widths.append(timed if reached else replace(timed, query_ms=_NEVER_MS))
         recall.append(row)
-    scan_us = _scan_us(prepare(index, sample.allowed[-1]), sample)
     measurements: dict[str, Any] = {
         "index": index.figures["index"],
         "rows": len_of(parts),
         "build_s": round(seconds, 1),
         "measure_s": round(time.monotonic() - began, 1),
         "target_recall": TARGET,
-        "scan_us_a_row": scan_us,
+        "scan_us_a_row": index.scan_us,
+        "scan_all_us_a_row": index.scan_all_us,
+        "visit_us_a_row": index.visit_us,
         **{name: value for name, value in recall[0].items() if name != "share"},
         # The worst kind.
         **{f"recall_at_{k}": min(value for name, value in recall[0].items() if f"recall_at_{k}_" in name) for k in KS},
         "filtered": recall[1:],
     }
     ordered = tuple(sorted(widths, key=lambda width: (width.share, width.k)))
-    return replace(index, widths=ordered, figures=measurements, scan_us=scan_us)
+    return replace(index, widths=ordered, figures=measurements)
 
 
 def _loosest(
@@ -155,7 +163,19 @@ def _time(ask: Callable[[NDArray[np.float32]], object], sample: Sample) -> float
     return round(1000 * float(np.median(taken)), 3)
 
 
-def _scan_us(ask: Ask, sample: Sample) -> float:
-    """Return what a row costs an exact scan under the narrowest filter measured, in µs."""
+def _scan_us(ask: Ask, sample: Sample, share: int) -> float:
+    """Return what a row costs an exact scan under the filter of a share, by its place among those measured, in µs."""
     ms = _time(partial(ask, KS[0], None), sample)
-    return round(1000 * ms / sample.counts[-1], 4)
+    return round(1000 * ms / sample.counts[share], 4)
+
+
+def _visit_us(index: IvfIndex, sample: Sample) -> float:
+    """Return what a row of a list costs a visit, in µs: to all lists, a few hits of which are wanted."""
+    passing = index.passing(np.ones(index.span, bool))
+    every = np.arange(index.lists)
+
+    def visit(query: NDArray[np.float32]) -> None:
+        short, outlook = index.outlook(query, passing)
+        index.visit(short, every, outlook, passing, KS[1])
+
+    return round(1000 * _time(visit, sample) / max(index.rows, 1), 5)

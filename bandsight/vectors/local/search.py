@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.matching import Mask
 from bandsight.vectors.local.folder import LoadedSegment
-from bandsight.vectors.local.ivf import IvfIndex, SearchParams
+from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
 from bandsight.vectors.local.ivf_search import Found, nearest_by_index
 from bandsight.vectors.local.segments import OpenSegment
 from bandsight.vectors.local.snapshot import StoreState
@@ -25,8 +25,6 @@ _CHUNK = 1 << 14
 _MANY = 24
 # Scores kept at a time, queries × k.
 _SCORES = 1 << 24
-# To read a raw vector by itself takes about so long; so many are read in any case.
-_READ_US, _READ_ANYWAY = 2.0, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +65,25 @@ class Masks:
         """Return the rows from one tile id up to another, and those outside; a mask without any is of no length."""
         if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
             return self, Masks([], [])
-        inside, outside = [], []
-        for part, mask in zip(parts, self.masks, strict=True):
+        inside, outside = Masks([], []), Masks([], [])
+        for part, mask, count in zip(parts, self.masks, self.counts, strict=True):
             if first_id <= part.file.first_id and part.file.last_id <= up_to:
-                within, without = mask, mask[:0]
+                inside.add(mask, count)
+                outside.add(mask[:0], 0)
             elif part.file.last_id < first_id or part.file.first_id > up_to:
-                within, without = mask[:0], mask
+                inside.add(mask[:0], 0)
+                outside.add(mask, count)
             else:
                 within = mask & (part.columns.ids >= first_id) & (part.columns.ids <= up_to)
-                without = mask & ~within
-            inside.append(within)
-            outside.append(without)
-        return Masks.of(inside), Masks.of(outside)
+                some = int(np.count_nonzero(within))
+                inside.add(within, some)
+                outside.add(mask & ~within, count - some)
+        return inside, outside
+
+    def add(self, mask: Mask, count: int) -> None:
+        """Append the rows of one more segment."""
+        self.masks.append(mask)
+        self.counts.append(count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def plan(index: IvfIndex, survivors: int, total: int, k: int) -> SearchParams | 
     Both were timed when the index was measured.
     """
     width = index.width(survivors / total, k)
-    if width is None or survivors * index.scan_us <= 1000 * width.query_ms:
+    if width is None or index.scan_ms(survivors, total) <= width.query_ms:
         return None
     return width
 
@@ -131,15 +136,11 @@ def answer(
     if not old.survivors:
         return _scanned(state, fresh, queries, k)
     late = scan(scan_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
-    # Always: an index may hold as many tiles as there are, and yet others, when a commit has come between.
-    allowed = np.zeros(state.index.span, bool)
-    for one, mask in zip(state.shown, old.masks, strict=True):
-        one.part.file.mark(mask, allowed, state.index.first_id)
-    passing = state.index.passing(allowed)
-    most = int(max(_READ_ANYWAY, masks.survivors * state.index.scan_us / _READ_US))
+    passing = _passing(state, state.index, old)
+    scan_ms = state.index.scan_ms(masks.survivors, masks.total)
     answers: list[Found] = []
     for row, query in enumerate(queries):
-        found = nearest_by_index(state, state.index, passing, width, query, min(k, old.survivors), most)
+        found = nearest_by_index(state, state.index, passing, width, query, min(k, old.survivors), scan_ms)
         if found is None or len(found.ranked[0]) < min(k, old.survivors):
             # A scan is quicker, or the index lacks some of them: the contract is min(k, matching).
             answers += _scanned(state, masks, query[None], k)
@@ -150,6 +151,23 @@ def answer(
             found = Found(both, found.lists)
         answers.append(found)
     return answers
+
+
+def _passing(state: StoreState, index: IvfIndex, masks: Masks) -> Passing:
+    """Return which tiles count in an index; without a filter, that is the same for all searches of a state."""
+    every = all(mask is one.view.alive or not len(mask) for one, mask in zip(state.shown, masks.masks, strict=True))
+    if every and state.prepared:
+        return state.prepared[0]
+    # Also where all count: an index may hold as many tiles as there are, and yet others, when a commit has come
+    # between.
+    allowed = np.zeros(index.span, bool)
+    for one, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True):
+        if count:
+            one.part.file.mark(mask, allowed, index.first_id)
+    passing = index.passing(allowed)
+    if every:
+        state.prepared[:] = [passing]
+    return passing
 
 
 def _scanned(state: StoreState, masks: Masks, queries: NDArray[np.float32], k: int) -> list[Found]:

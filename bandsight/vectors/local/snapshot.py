@@ -1,7 +1,7 @@
 """A snapshot opened for searching: its segments and its index."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from bandsight.errors import NotFoundError
 from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local.folder import LoadedSegment
 from bandsight.vectors.local.gpu_scan import GpuRows
-from bandsight.vectors.local.ivf import IvfIndex
+from bandsight.vectors.local.ivf import IvfIndex, Passing
 from bandsight.vectors.local.segments import OpenSegment
 
 
@@ -37,6 +37,8 @@ class StoreState:
     """First tile id of each segment, ascending."""
     device: GpuRows | None
     """The rows on a GPU, where there is one that they fit into; then every search is exact."""
+    prepared: list[Passing] = field(default_factory=list, init=False, compare=False, repr=False)
+    """What the index passes where there is no filter, once a search has needed it."""
 
 
 def cells_of(state: StoreState, ids: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], CellCodes]]:
