@@ -21,7 +21,9 @@ SUFFIXES = frozenset(
 )
 # Archives that are searched.
 PACKED = frozenset({".zip", ".tar"})
-_SAFE = ".SAFE"
+_SAFE, _SEN3 = ".SAFE", ".SEN3"
+# Images of Sentinel-3 OLCI and SLSTR, seen from above (ESA, product data format); other files have angles, flags, …
+_SEN3_IMAGES = re.compile(r"(?:Oa\d\d_(?:radiance|reflectance)|S[1-6]_radiance_an|S[789]_BT_in)\.nc", re.IGNORECASE)
 # Folders of measurements in a Sentinel product; others contain previews, reports and masks.
 _SAFE_IMAGES = {"IMG_DATA", "measurement"}
 # Sentinel-2 L2A file names contain the resolution, m.
@@ -51,6 +53,14 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
         )
         if wanted and _is_measurement(path) and path.is_file():
             yield path
+
+
+def swaths_without_images(folder: Path) -> Iterator[Path]:
+    """Yield the Sentinel-3 products in a folder, or the folder itself, that have no images Bandsight can read."""
+    for inside, _, names in os.walk(folder):
+        product = Path(inside)
+        if product.suffix.upper() == _SEN3 and not any(_is_measurement(product / name) for name in names):
+            yield product
 
 
 def zip_files(archive: Path) -> Iterator[Path]:
@@ -110,6 +120,8 @@ def _has_header(path: Path) -> bool:
 
 def _is_measurement(path: Path) -> bool:
     parts = path.parts
+    if path.parent.suffix.upper() == _SEN3 and path.suffix.lower() == ".nc":
+        return bool(_SEN3_IMAGES.fullmatch(path.name))
     inside = next((at for at, part in enumerate(parts) if is_product_folder(part) and _is_whole(parts[at:])), None)
     return inside is None or bool(_SAFE_IMAGES.intersection(parts[inside:]))
 
@@ -143,6 +155,8 @@ def _finest(group: Iterable[Path]) -> list[Path]:
 def _name(home: Path, stem: str, group: Sequence[Path]) -> str:
     if is_product_folder(home.name) and _is_whole(group[0].relative_to(home.parent).parts):
         return home.stem
+    if home.suffix.upper() == _SEN3:
+        return home.name
     if len(group) == 1:
         return group[0].name
     if tile := _TILE.search(home.as_posix()):

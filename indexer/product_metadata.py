@@ -1,4 +1,4 @@
-"""Reads product metadata files: Landsat MTL, Sentinel SAFE, EnMAP and DESIS METADATA.xml, Airbus DIMAP."""
+"""Reads product metadata files: Landsat MTL, Sentinel SAFE and SEN3, EnMAP and DESIS METADATA.xml, Airbus DIMAP."""
 
 import json
 import re
@@ -99,6 +99,8 @@ def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
     if root is not None and (found := _safe(root, paths)) is not None:
         return found
     folder = paths[hrefs[0]].parent
+    if folder.suffix.upper() == ".SEN3":
+        return _sentinel3(folder)
     for file in list_folder(folder):
         if _is_dimap_of(file, paths.values()):
             return _dimap(folder / file, paths)
@@ -225,6 +227,18 @@ def _sentinel1(root: PurePath) -> SceneMetadata:
         if name in texts:
             properties[key] = texts[name].lower() if name == "pass" else texts[name]
     return SceneMetadata(by="manifest.safe", acquired=parse_time(texts.get("startTime", "")), properties=properties)
+
+
+def _sentinel3(root: PurePath) -> SceneMetadata:
+    """Read xfdumanifest.xml, if there is one; the folder is named after the product."""
+    if "xfdumanifest.xml" not in list_folder(root):
+        return SceneMetadata(by=root.name, hints=(root.name,))
+    texts = _texts(_xml(root / "xfdumanifest.xml"))
+    properties: dict[str, Any] = {"constellation": "sentinel-3"}
+    if {"familyName", "number"} <= set(texts):
+        properties["platform"] = f"{texts['familyName']}{texts['number']}".lower()
+    when = parse_time(texts.get("startTime", ""))
+    return SceneMetadata(by="xfdumanifest.xml", acquired=when, properties=properties, hints=(root.name,))
 
 
 def _enmap(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:

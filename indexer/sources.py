@@ -7,16 +7,16 @@ from pathlib import Path
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import check_remote, is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
-from indexer.folders import PACKED, SUFFIXES, folder_files, scenes_of, zip_files
+from indexer.folders import PACKED, SUFFIXES, folder_files, scenes_of, swaths_without_images, zip_files
 from indexer.source import Source
 from indexer.stac_query import StacQuery
-from indexer.unreadable import swath_of, swath_problem, unreadable
+from indexer.unreadable import swath_problem, unreadable
 from indexer.vrt import vrt_files
 
 _STAC = "stac:"
 _ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}
 # Product metadata files that may be passed instead of the folder.
-_PRODUCT_FILES = {"manifest.safe", "mtd_msil1c.xml", "mtd_msil2a.xml"}
+_PRODUCT_FILES = {"manifest.safe", "mtd_msil1c.xml", "mtd_msil2a.xml", "xfdumanifest.xml"}
 
 
 def find_scenes(
@@ -155,7 +155,6 @@ def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
 
 def _in_folder(path: Path, sources: list[Source], unread: Callable[[OSError], None]) -> Iterator[Path]:
     """Yield the rasters in a folder and its subfolders."""
-    swaths: set[Path] = set()
     for file in folder_files(path, unread):
         if file.suffix.lower() in PACKED:
             try:
@@ -164,14 +163,12 @@ def _in_folder(path: Path, sources: list[Source], unread: Callable[[OSError], No
                 sources.append(_unreadable(str(file), error))
         elif problem := unreadable(file):
             sources.append(_refused(file, problem))
-        elif swath := swath_of(file):
-            swaths.add(swath)
         elif _leads_out(file, path):
             outside = SceneError(f"{file}: a link to {file.resolve()}, outside {path}; pass that path itself")
             sources.append(_unreadable(str(file), outside))
         else:
             yield file
-    sources.extend(_refused(swath, swath_problem(swath)) for swath in sorted(swaths))
+    sources.extend(_refused(swath, swath_problem(swath)) for swath in sorted(swaths_without_images(path)))
 
 
 def _refused(file: Path, problem: str) -> Source:

@@ -97,7 +97,7 @@ def _known(parts: Sequence[str], profiles: Sequence[Profile]) -> list[str]:
         if len(profile.bands) == 1:
             # Such as surface temperature by day and by night, which are two pictures.
             bands = bands[:1]
-        if bands and len(bands) >= profile.min_bands:
+        if bands:
             masks = [quality.file for quality in profile.quality]
             return bands + [part for part in parts if part not in bands and _matches(raster_path(part).name, masks)]
     return []
@@ -107,9 +107,11 @@ def _is_band(part: str, profile: Profile) -> bool:
     """Return whether a part is a band of a profile: by its name, or because its name identifies the product."""
     path = raster_path(part)
     assert profile.product is not None
-    if not profile.product.search(f"{path.parent.name}/{path.name}"):
+    # Sentinel-3 is named after its product in the folder that contains the file.
+    container = "/".join(path.parent.parts[-2:])
+    if not profile.product.search(f"{container}/{path.name}"):
         return False
-    return _matches(path.name, [band.file for band in profile.bands]) or not profile.product.search(path.parent.name)
+    return _matches(path.name, [band.file for band in profile.bands]) or not profile.product.search(container)
 
 
 def _matches(name: str, patterns: Iterable[re.Pattern[str] | None]) -> bool:

@@ -31,14 +31,9 @@ def unreadable(file: Path) -> str | None:
     return None
 
 
-def swath_of(file: Path) -> Path | None:
-    """Return the Sentinel-3 product folder that contains a file, or None."""
-    return next((parent for parent in file.parents if parent.suffix.upper() == ".SEN3"), None)
-
-
 def swath_problem(product: Path) -> str:
-    """Return why a Sentinel-3 product cannot be read directly, and what to do."""
+    """Return why a Sentinel-3 product without images cannot be read, and what to do."""
     return (
-        f"{product}: Sentinel-3 in instrument geometry; reproject it to GeoTIFF (SNAP: Raster, Geometric, "
-        "Reprojection), and pass that: its bands are recognised by name, e.g. Oa08_radiance"
+        f"{product}: has none of the images of OLCI or SLSTR level 1 that Bandsight reads as they are; reproject it "
+        "to GeoTIFF (SNAP: Raster, Geometric, Reprojection), and pass that"
     )

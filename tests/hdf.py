@@ -102,3 +102,28 @@ def hdf5_grids(
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:
     return bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
+
+
+def netcdf4(
+    path: Path, variables: Mapping[str, NDArray[Any]], *, attributes: Mapping[str, Mapping[str, Any]] | None = None
+) -> Path:
+    """Write a NetCDF 4 file with two-dimensional variables (rows, columns) and their attributes, by name."""
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w", track_order=True) as file:
+        rows, cols = next(iter(variables.values())).shape
+        for number, (name, size) in enumerate((("rows", rows), ("columns", cols))):
+            axis = file.create_dataset(name, data=np.zeros(size, "float32"))
+            axis.make_scale(f"This is a netCDF dimension but not a netCDF variable. {size:10d}")
+            axis.attrs["_Netcdf4Dimid"] = np.int32(number)
+        for name, values in variables.items():
+            own = (attributes or {}).get(name, {})
+            one = file.create_dataset(
+                name, data=values, compression="gzip", chunks=True, fillvalue=own.get("_FillValue"), track_order=True
+            )
+            for axis, dimension in enumerate(("rows", "columns")):
+                one.dims[axis].attach_scale(file[dimension])
+            for key, value in own.items():
+                one.attrs[key] = np.array([value], values.dtype if key == "_FillValue" else "float64")
+    return path

@@ -26,9 +26,11 @@ from bandsight.errors import SceneError
 from bandsight.raster import hdf4
 from bandsight.raster.gdal_vsi import forget
 from bandsight.raster.lookup_table import orthorectified
+from bandsight.raster.metric_crs import metric_crs
 from bandsight.raster.orientation import is_askew, upright_grid
 from bandsight.raster.palette import has_palette
 from bandsight.raster.signing import signed
+from bandsight.raster.swath import geolocated
 
 # Excludes drivers that redirect to other files or URLs (VRT, WMS, …): a scene must not read anything the user did not
 # name.
@@ -51,9 +53,6 @@ _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 _BESIDE = ":::BASE:::"
 
 _SOME_PLANE = 'LOCAL_CS["unknown",UNIT["metre",1]]'
-
-# UTM is not defined beyond this latitude.
-_UTM_LAT = 84
 
 # Exception hooks are process-wide, so only one thread at a time may change them.
 _quiet = threading.Lock()
@@ -152,7 +151,7 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
 
     A raster with only ground control points or RPCs is warped on the fly to UTM or a polar projection. One whose grid
     is rotated other than by right angles is warped to a north-up grid in its CRS. EMIT is orthorectified with its
-    lookup table. HDF4 is read into memory, band by band.
+    lookup table, and Sentinel-3 placed by its geolocation files. HDF4 is read into memory, band by band.
 
     Args:
         href: A path, a URL (http, https, s3, gs, az), a file in a zip, or a subdataset of a NetCDF, HDF5 or HDF4 file.
@@ -288,7 +287,7 @@ def set_upright(dataset: DatasetReader) -> DatasetReader:
 
 
 def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
-    dataset = orthorectified(dataset)
+    dataset = geolocated(orthorectified(dataset))
     points, crs = dataset.gcps
     if not all(math.isfinite(value) for point in points for value in (point.x, point.y)):
         points = []
@@ -299,10 +298,10 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
     if points:
         if crs is None:
             return dataset
-        target = _metric_crs(*_middle(points)) if crs.is_geographic else crs
+        target = metric_crs(*_middle(points)) if crs.is_geographic else crs
     else:
         # RPCs are in WGS 84 (OGC, RPCs in GeoTIFF).
-        crs, target = CRS.from_epsg(4326), _metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
+        crs, target = CRS.from_epsg(4326), metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
         # Use the scene's mean height: projecting to sea level would shift oblique views of high terrain by kilometres.
         options |= {"SRC_METHOD": "RPC", "RPC_HEIGHT": dataset.rpcs.height_off}
     try:
@@ -322,14 +321,6 @@ def _middle(points: Sequence[GroundControlPoint]) -> tuple[float, float]:
     first = points[0].x
     east = sum((point.x - first + 180) % 360 - 180 for point in points) / len(points)
     return first + east, sum(point.y for point in points) / len(points)
-
-
-def _metric_crs(lon: float, lat: float) -> CRS:
-    """Return the CRS of a location's UTM zone, or polar stereographic near a pole."""
-    if abs(lat) > _UTM_LAT:
-        return CRS.from_epsg(3995 if lat > 0 else 3031)
-    zone = int((lon + 180) % 360 // 6) + 1
-    return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
 
 def gdal_name(href: str) -> str:

@@ -1,7 +1,7 @@
 """Orthorectifies EMIT with the geometry lookup table (GLT) in its files, which maps ground pixels to sensor pixels."""
 
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -9,47 +9,45 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.windows import Window
 
 from bandsight.errors import SceneError
-from bandsight.raster.views import DatasetView, finer, nearest, resolve_read
+from bandsight.raster.sensor_view import SensorView
 
 # Groups in a file (NASA LP DAAC, EMIT L1B and L2A user guides).
 _TABLE, _BANDS = "/location/glt_", "/sensor_band_parameters/"
 _NO_DATA = -9999.0
-# Sensor lines are read in chunks of this size with all bands, because bands are compressed together.
-_PIECE_PX = 128
 _LIKELY = 25
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 # By default, GDAL flips the lines of these files.
 _FROM_ABOVE = {"GDAL_NETCDF_BOTTOMUP": "NO"}
 
 
-class Orthorectified(DatasetView):
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _TableGround:
+    """A grid on the ground with its lookup table."""
+
+    transform: Affine
+    crs: CRS
+    table: NDArray[np.int32]
+    """Sensor column and line, from 1, for each ground pixel, shape (2, rows, columns); 0 for none."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, cols = self.table.shape[1:]
+        return rows, cols
+
+    def sensor_pixels(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int32]:
+        return self.table[:, rows[:, None], cols[None, :]]
+
+
+class Orthorectified(SensorView):
     """An orthorectified EMIT raster, with wavelengths as band tags."""
 
-    nodata = _NO_DATA
-
-    def __init__(self, inner: DatasetReader, table: NDArray[np.int32], transform: Affine, crs: CRS) -> None:
-        """Combine sensor data and lookup table.
-
-        Args:
-            inner: The raster in sensor geometry.
-            table: Sensor column and line, from 1, for each ground pixel, shape (2, rows, columns); 0 for none.
-            transform: Affine from ground pixels to the CRS.
-            crs: The CRS.
-        """
-        super().__init__(inner)
-        self.transform, self.crs = transform, crs
-        self.height, self.width = self.shape = table.shape[1:]
-        self.nodatavals = (_NO_DATA,) * inner.count
-        self.mask_flag_enums = ([MaskFlags.all_valid],) * inner.count
-        self.block_shapes = [(_PIECE_PX, _PIECE_PX)] * inner.count
-        self.interleaving = Interleaving.band
-        self._table = table
+    def __init__(self, inner: DatasetReader, ground: _TableGround) -> None:
+        """Combine sensor data and lookup table."""
+        super().__init__(inner, ground, _NO_DATA)
         self._waves = _wavelengths(str(inner.name), inner.count)
 
     def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
@@ -60,43 +58,6 @@ class Orthorectified(DatasetView):
             return {}
         centre, width = self._waves[:, bidx - 1]
         return {"wavelength": repr(float(centre)), "fwhm": repr(float(width)), "wavelength_units": "Nanometers"}
-
-    def overviews(self, _: int) -> list[int]:
-        """Return no overviews."""
-        return []
-
-    def read(
-        self,
-        indexes: int | Sequence[int] | None = None,
-        window: Window | None = None,
-        out_shape: tuple[int, ...] | None = None,
-        resampling: Resampling = Resampling.nearest,
-    ) -> NDArray[Any]:
-        """Read bands like rasterio, with -9999 as nodata; coarse pixels are means of valid ones."""
-        numbers, where, shape = resolve_read(self, indexes, window, out_shape)
-        each = finer(where, shape, resampling)
-        rows = nearest(where.row_off, where.height, shape[0] * each, self.height)
-        cols = nearest(where.col_off, where.width, shape[1] * each, self.width)
-        found = self._sensed(numbers, self._table[:, rows[:, None], cols[None, :]])
-        if each > 1:
-            found = _means(found.reshape(len(numbers), shape[0], each, shape[1], each))
-        return found[0] if isinstance(indexes, int) else found
-
-    def _sensed(self, numbers: list[int], table: NDArray[np.int32]) -> NDArray[Any]:
-        """Return sensor values at positions in the lookup table, shape (bands, rows, columns)."""
-        out = np.full((len(numbers), *table.shape[1:]), _NO_DATA, self.inner.dtypes[0])
-        rows, cols = np.nonzero((table > 0).all(axis=0))
-        x, y = table[0, rows, cols] - 1, table[1, rows, cols] - 1
-        pieces = (y // _PIECE_PX).astype(np.int64) * (self.inner.width // _PIECE_PX + 1) + x // _PIECE_PX
-        for piece in np.unique(pieces):
-            inside = pieces == piece
-            left, top = int(x[inside].min()), int(y[inside].min())
-            window = Window(left, top, int(x[inside].max()) - left + 1, int(y[inside].max()) - top + 1)
-            values = self.inner.read(numbers, window=window)
-            out[:, rows[inside], cols[inside]] = values[:, y[inside] - top, x[inside] - left]
-        if self.inner.nodata is not None:
-            out[out == self.inner.nodata] = _NO_DATA
-        return out
 
 
 def orthorectified(dataset: DatasetReader) -> DatasetReader:
@@ -127,7 +88,8 @@ def orthorectified(dataset: DatasetReader) -> DatasetReader:
     dataset.close()
     with rasterio.Env(**_FROM_ABOVE):
         picture = DatasetReader(place, driver=["netCDF"])
-    return cast("DatasetReader", Orthorectified(picture, table, Affine.from_gdal(*six), crs))
+    ground = _TableGround(transform=Affine.from_gdal(*six), crs=crs, table=table)
+    return cast("DatasetReader", Orthorectified(picture, ground))
 
 
 def _container(place: str) -> str:
@@ -147,12 +109,3 @@ def _wavelengths(place: str, count: int) -> NDArray[Any] | None:
     except RasterioError:
         return None
     return np.stack(found) if all(len(one) == count for one in found) else None
-
-
-def _means(parts: NDArray[Any]) -> NDArray[Any]:
-    """Average the valid pixels of each block, from shape (bands, rows, finer, columns, finer)."""
-    seen = parts != _NO_DATA
-    count = seen.sum(axis=(2, 4))
-    total = np.where(seen, parts, 0).sum(axis=(2, 4), dtype=np.float64)
-    mean = np.where(count * 2 >= parts.shape[2] * parts.shape[4], total / np.maximum(count, 1), _NO_DATA)
-    return mean.astype(parts.dtype)

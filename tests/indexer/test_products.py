@@ -93,14 +93,14 @@ def test_a_vrt_stands_for_the_files_that_it_names(tmp_path):
 def test_what_needs_another_program_first_is_refused_once_with_a_way_out(tmp_path):
     (tmp_path / "b.tar.gz").write_bytes(b"x")
     (tmp_path / "HS_H09_20230101_0000_B03_FLDK_R05_S0110.DAT").write_bytes(b"x")
-    swath = tmp_path / "S3A_OL_1_EFR____20200101T100000.SEN3"
+    swath = tmp_path / "S3A_SR_2_LAN____20200101T100000.SEN3"
     swath.mkdir()
-    for name in ("Oa04_radiance.nc", "Oa06_radiance.nc"):
+    for name in ("reduced_measurement.nc", "standard_measurement.nc"):
         (swath / name).write_bytes(b"x")
     problems = sorted(source.problem for source in find_scenes([tmp_path]))
     assert [problem.partition(": ")[2][:24] for problem in problems] == [
         "Himawari Standard Data, ",
-        "Sentinel-3 in instrument",
+        "has none of the images o",
         "a compressed tar would b",
     ]
     assert find_scenes([tmp_path / "b.tar.gz"])[0].problem in problems

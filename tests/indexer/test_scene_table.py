@@ -20,6 +20,7 @@ from indexer.pipeline import index
 from indexer.sources import find_scenes
 from tests.hdf import hdf4, hdf5_grids
 from tests.indexer.test_product_metadata import safe
+from tests.indexer.test_swaths import PLACES, olci, slstr
 from tests.rasters import picture, variables, write
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenes.md"
@@ -144,7 +145,7 @@ def _more_products(root: Path) -> None:
 
 
 def _hdf_products(root: Path) -> None:
-    """Write MODIS and VIIRS as delivered: HDF4 and HDF5 on the sinusoidal grid."""
+    """Write MODIS, VIIRS and Sentinel-3 as delivered: HDF4 and HDF5 on the sinusoidal grid, NetCDF of a swath."""
     name, folder = "{}.A2020001.h18v03.061.2020010224400.{}", root / "wq_hdf"
     fill, plane = {"_FillValue": -28672, "scale_factor": 0.0001}, picture(1, 64, 64, dtype="int16")[0] * 20
     clear = np.zeros((32, 32), "uint16")
@@ -163,6 +164,8 @@ def _hdf_products(root: Path) -> None:
     coarse = {f"SurfReflect_M{number}_1": plane[::2, ::2] for number in (3, 4, 5)}
     grids = {"VNP_Grid_1km_2D": coarse, "VNP_Grid_500m_2D": fine}
     hdf5_grids(folder / name.format("VNP09GA", "h5"), grids, attributes=fill)
+    olci(root / "wr_olci", PLACES["Baltic"], 64, 64)
+    slstr(root / "wr_slstr", PLACES["Baltic"], 64, 64)
 
 
 def _made(folder: Path) -> Path:
