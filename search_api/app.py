@@ -17,7 +17,7 @@ from bandsight.archive import Archive, archive_exists
 from bandsight.errors import BandsightError
 from bandsight.export.request import ExportBody
 from bandsight.maps.request import ClassifyBody, HeatmapBody
-from bandsight.search.request import RegisterBody, SearchBody
+from bandsight.search.request import SaveSearchBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.media_types import JSON
 from search_api import alerts, atlas, change, health, labels, metrics, overview, sign_in
@@ -58,7 +58,7 @@ from search_api.stac.state import StacState
 from search_api.tracing import trace_requests
 
 # Models of bodies that may also be forms, which FastAPI does not know.
-BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
+BODY_MODELS = (SearchBody, SaveSearchBody, ExportBody, ClassifyBody, HeatmapBody)
 _log = logging.getLogger(__name__)
 _MB = 2**20
 # Additional threads for files and sign-ins, which do not queue.

@@ -88,8 +88,8 @@ class Backend(Protocol):
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the dates of a place; `body` is a `TimelineBody`."""
 
-    def register(self, body: dict[str, Any]) -> SavedSearch:
-        """Save a search; `body` is a `RegisterBody`."""
+    def save(self, body: dict[str, Any]) -> SavedSearch:
+        """Save a search; `body` is a `SaveSearchBody`."""
 
     def close(self) -> None:
         """Release connections or files."""

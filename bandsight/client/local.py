@@ -26,7 +26,7 @@ from bandsight.maps.scores import ScoreCache
 from bandsight.search.items import ItemQuery, answer
 from bandsight.search.question import question_of
 from bandsight.search.ranking import Ranking
-from bandsight.search.request import RegisterBody, SearchBody, query_of_body
+from bandsight.search.request import SaveSearchBody, SearchBody, query_of_body
 from bandsight.search.saved import SavedRuns, save
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
@@ -176,9 +176,9 @@ class LocalBackend:
         """Return the dates of a place; see `Backend`."""
         return _plain(timeline(self._searcher, validated(TimelineBody, body)))
 
-    def register(self, body: dict[str, Any]) -> SavedSearch:
+    def save(self, body: dict[str, Any]) -> SavedSearch:
         """Save a search; see `Backend`."""
-        made = save(self._searcher, SavedRuns(), validated(RegisterBody, body))
+        made = save(self._searcher, SavedRuns(), validated(SaveSearchBody, body))
         return SavedSearch(id=made.id, title=made.title, hits=made.max_hits, url=None)
 
     def _page(self, query: ItemQuery, ranking: Ranking | None) -> ItemsPage:

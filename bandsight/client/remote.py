@@ -131,7 +131,7 @@ class RemoteBackend:
         """Return the dates of a place; see `Backend`."""
         return self._json("GET", "/timeline", params=body)
 
-    def register(self, body: dict[str, Any]) -> SavedSearch:
+    def save(self, body: dict[str, Any]) -> SavedSearch:
         """Save a search; see `Backend`."""
         made = self._json("POST", "/searches", json=body)
         url = next(str(link["href"]) for link in made["links"] if link["rel"] == "child")

@@ -154,13 +154,13 @@ class Results:
         self._backend.export(self._body | {"limit": self._limit}, target, format_of(target), vectors=vectors)
         return target
 
-    def register(self, title: str = "") -> SavedSearch:
+    def save(self, title: str = "") -> SavedSearch:
         """Save the search in the archive. A server provides its hits as a STAC API, for QGIS, GDAL and pystac-client.
 
         Raises:
             QueryError: It is not a search by meaning, or its limit is above 10,000.
         """
-        return self._backend.register(self._body | {"hits": self._limit, **({"title": title} if title else {})})
+        return self._backend.save(self._body | {"hits": self._limit, **({"title": title} if title else {})})
 
     @property
     def _document(self) -> dict[str, Any]:

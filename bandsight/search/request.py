@@ -118,7 +118,7 @@ class SearchBody(Filters):
     fields: FieldsBody = Field(default_factory=FieldsBody)
 
 
-class RegisterBody(Filters):
+class SaveSearchBody(Filters):
     """A search to save."""
 
     model_config = ConfigDict(

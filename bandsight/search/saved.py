@@ -19,7 +19,7 @@ from bandsight.errors import ArchiveError, NotFoundError, QueryError
 from bandsight.search.items import check_names
 from bandsight.search.question import question_of
 from bandsight.search.ranking import BAD_PLACE, Page, Ranking
-from bandsight.search.request import Filters, RegisterBody, query_of_body
+from bandsight.search.request import Filters, SaveSearchBody, query_of_body
 from bandsight.search.searcher import Searcher
 
 # Number of cached runs, each of a saved search at one generation.
@@ -70,7 +70,7 @@ class SavedRuns:
         return made
 
 
-def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch:
+def save(searcher: Searcher, runs: SavedRuns, body: SaveSearchBody) -> SavedSearch:
     """Save a semantic search with its current hits.
 
     Raises:
@@ -178,7 +178,7 @@ class SavedRanking:
         return self._runs.get(self._saved.id, self._searcher.archive.generation, up_to, run)
 
 
-class RegisteredRanking:
+class OriginalRanking:
     """The hits that a search had when it was saved and that still exist; filters only narrow them."""
 
     def __init__(self, source: Ranking, ids: tuple[int, ...], generation: int) -> None:
@@ -194,7 +194,7 @@ class RegisteredRanking:
     @property
     def key(self) -> Any:
         """Identity of the ranking and its generation."""
-        return {"registered": self._source.key, "generation": self._generation}
+        return {"saved": self._source.key, "generation": self._generation}
 
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best hits after a place; see `Ranking`."""
@@ -202,7 +202,7 @@ class RegisteredRanking:
         return self._source.page(only, k, after)
 
 
-def registered_ids(archive: Archive, saved: SavedSearch) -> tuple[int, ...] | None:
+def original_ids(archive: Archive, saved: SavedSearch) -> tuple[int, ...] | None:
     """Return the tiles of a search's saved hits, best first, or None if it has not been run."""
     if saved.generation is None:
         return None

@@ -14,7 +14,7 @@ from bandsight.export.pages import ResultPages
 from bandsight.export.request import DEFAULT_ITEMS, MAX_ITEMS, ExportBody
 from bandsight.search.items import ItemQuery
 from bandsight.search.request import query_of_body
-from bandsight.search.saved import RegisteredRanking, registered_ids
+from bandsight.search.saved import OriginalRanking, original_ids
 from bandsight.stac.media_types import JSON
 from search_api.dependencies import reject_unknown_params
 from search_api.middleware.head import is_head
@@ -25,7 +25,7 @@ from search_api.stac import schemas
 from search_api.stac.routes import Api, ApiDep
 from search_api.stac.searches import SearchesDep, SearchId
 
-GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
+GENERATION, SAVED, GONE = "Bandsight-Generation", "Bandsight-Saved-Generation", "Bandsight-Gone"
 """Headers: generation searched, generation at which the search was saved, and number of its original hits that no
 longer exist."""
 _FORMATS: dict[str, Any] = {
@@ -109,14 +109,14 @@ def _add_saved_search(router: APIRouter) -> None:
         response_class=Response,
         summary="Export a saved search",
     )
-    def export_registered(
+    def export_saved_search(
         api: ApiDep,
         searches: SearchesDep,
         search_id: SearchId,
         format: Format = default,  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
         limit: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items")] = DEFAULT_ITEMS,
-        as_registered: Annotated[
+        as_saved: Annotated[
             bool,
             Query(description="Export the hits from when the search was saved, without those that no longer exist"),
         ] = False,
@@ -126,13 +126,13 @@ def _add_saved_search(router: APIRouter) -> None:
         If nothing was committed in between, both are the same. Headers and file give both generations, and how many of
         the original hits no longer exist.
         """
-        return _registered(
+        return _saved_search_file(
             api,
             searches.get(search_id),
             format_named(format),
             limit=limit,
             vectors=vectors,
-            as_registered=as_registered,
+            as_saved=as_saved,
         )
 
 
@@ -144,22 +144,22 @@ def _format_query() -> Any:
     )
 
 
-def _registered(
-    api: Api, saved: SavedSearch, chosen: ExportFormat, *, limit: int, vectors: bool, as_registered: bool
+def _saved_search_file(
+    api: Api, saved: SavedSearch, chosen: ExportFormat, *, limit: int, vectors: bool, as_saved: bool
 ) -> Response:
-    then = registered_ids(api.archive, saved)
+    then = original_ids(api.archive, saved)
     name, ranking = f"search-{saved.id}", api.ranking(None)
     facts: dict[str, Any] = {}
     if then is not None:
         there = api.archive.tiles_by_id(then)
         gone = [tile_id for tile_id in then if tile_id not in there]
-        facts = {"registered_generation": saved.generation, "gone": gone}
+        facts = {"saved_generation": saved.generation, "gone": gone}
     if is_head(api.request):
         api.archive.refresh()
         headers = _headers(api.archive.generation, chosen, name, facts)
         return StreamingResponse([], media_type=chosen.media_type, headers=headers)
-    if then is not None and as_registered and api.saved is not None and saved.generation is not None:
-        ranking = RegisteredRanking(api.saved.source(), then, saved.generation)
+    if then is not None and as_saved and api.saved is not None and saved.generation is not None:
+        ranking = OriginalRanking(api.saved.source(), then, saved.generation)
     pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
     return _file(pages, chosen, name, facts)
 
@@ -194,5 +194,5 @@ def _headers(generation: int, chosen: ExportFormat, name: str, facts: dict[str, 
     file = f'attachment; filename="{name}{chosen.suffixes[0]}"'
     headers = {"Content-Disposition": file, GENERATION: str(generation)}
     if facts:
-        headers |= {REGISTERED: str(facts["registered_generation"]), GONE: str(len(facts["gone"]))}
+        headers |= {SAVED: str(facts["saved_generation"]), GONE: str(len(facts["gone"]))}
     return headers

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from bandsight.archive.saved_searches import SavedSearches
 from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.saved_searches import SavedSearch
-from bandsight.search.request import RegisterBody
+from bandsight.search.request import SaveSearchBody
 from bandsight.search.saved import save
 from bandsight.stac import documents
 from bandsight.stac.items import Root, link
@@ -56,9 +56,11 @@ _of_search = APIRouter(prefix="/searches/{search_id}", dependencies=[Depends(_se
     status_code=201,
     responses=schemas.success(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422, 503),
     summary="Save a search",
-    openapi_extra=openapi_body(RegisterBody),
+    openapi_extra=openapi_body(SaveSearchBody),
 )
-def register(request: Request, body: Annotated[RegisterBody, Depends(body_of(RegisterBody, add_images))]) -> Response:
+def save_search(
+    request: Request, body: Annotated[SaveSearchBody, Depends(body_of(SaveSearchBody, add_images))]
+) -> Response:
     """Save a semantic search and return the root of the STAC API whose items are its hits."""
     service: Service = request.app.state.service
     shown = _document(save(service.searcher, request.app.state.stac.runs, body), server_url(request))

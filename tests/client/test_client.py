@@ -245,7 +245,7 @@ def test_a_truncated_download_is_not_kept(archive: Archive, tmp_path: Path, monk
 
 
 def test_a_saved_search_of_a_server_is_a_stac_api(remote: Client) -> None:
-    url = remote.search("a lake", limit=5).register("lakes").url
+    url = remote.search("a lake", limit=5).save("lakes").url
     landing = httpx2.get(url).json()
     assert landing["title"] == "lakes"
     assert len(httpx2.get(f"{url}search?limit=100").json()["features"]) == 5

@@ -199,14 +199,14 @@ def test_heat_maps_are_the_same(local: Client, remote: Client, tmp_path: Path) -
 
 
 def test_saved_searches_are_stored_in_the_archive(local: Client, remote: Client) -> None:
-    made = [client.search("a lake", limit=5).register("lakes") for client in (local, remote)]
+    made = [client.search("a lake", limit=5).save("lakes") for client in (local, remote)]
     assert [(one.title, one.hits) for one in made] == [("lakes", 5)] * 2
     assert made[0].url is None
     assert made[1].url.endswith(f"/searches/{made[1].id}/")
     pages = [remote._backend._json("GET", f"/searches/{one.id}/search?limit=100")["features"] for one in made]
     ids = [[one["id"] for one in page] for page in pages]
     assert ids[0] == ids[1] == [one["id"] for one in local.search("a lake", limit=5).features()]
-    assert local.search("a lake", limit=5).register().title == remote.search("a lake", limit=5).register().title
+    assert local.search("a lake", limit=5).save().title == remote.search("a lake", limit=5).save().title
 
 
 ERRORS: list[Callable[[Client], Any]] = [
@@ -264,9 +264,9 @@ ERRORS: list[Callable[[Client], Any]] = [
     lambda client: client.search("a").export("a.doc"),
     lambda client: client.search("a", collections="none").export("a.csv"),
     lambda client: client.search("a", fields={"include": ["id"]}).export("a.csv"),
-    lambda client: client.search().register(),
-    lambda client: client.search("a", limit=20_000).register(),
-    lambda client: client.search("a").register("x" * 300),
+    lambda client: client.search().save(),
+    lambda client: client.search("a", limit=20_000).save(),
+    lambda client: client.search("a").save("x" * 300),
     lambda client: client.search(positive=(13, 91)).matched,
     lambda client: client.search("a", ids=[object()], datetime=5).matched,
     lambda client: client.search("a", filter={"op": object()}).matched,
@@ -320,7 +320,7 @@ def test_an_added_format_is_available_in_both(archive: Archive, local: Client, t
 def test_both_backends_have_the_whole_port(local: Client, remote: Client) -> None:
     names = {name for name in vars(Backend) if not name.startswith("_")}
     assert names == {
-        "search", "item", "collections", "crop", "thumbnail", "classify", "heatmap", "export", "register", "close",
+        "search", "item", "collections", "crop", "thumbnail", "classify", "heatmap", "export", "save", "close",
         "labels", "alerts", "atlas", "change", "change_map", "timeline",
     }  # fmt: skip
     of_alerts = {name for name in vars(AlertBackend) if not name.startswith("_")}

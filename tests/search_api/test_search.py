@@ -236,7 +236,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/imagery/tiles/{z}/{x}/{y}.png",
     }
     assert all(operation.get("summary") for path in spec["paths"].values() for operation in path.values())
-    for name, path in (("SearchBody", "/search"), ("RegisterBody", "/searches")):
+    for name, path in (("SearchBody", "/search"), ("SaveSearchBody", "/searches")):
         assert spec["components"]["schemas"][name]["examples"]
         for example in spec["components"]["schemas"][name]["examples"]:
             assert client.post(path, json=example).is_success

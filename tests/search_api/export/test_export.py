@@ -219,8 +219,8 @@ def test_a_saved_search_is_exported_as_of_its_generation_with_the_removed_hits(t
         assert [one["id"] for one in then["features"]] == [
             one["id"] for one in client.get("/search?q=a lake&limit=10").json()["features"]
         ]
-        assert (then["generation"], then["registered_generation"], then["gone"]) == (3, 3, [])
-        assert client.get(f"{link}?as_registered=true").json()["features"] == then["features"]
+        assert (then["generation"], then["saved_generation"], then["gone"]) == (3, 3, [])
+        assert client.get(f"{link}?as_saved=true").json()["features"] == then["features"]
 
         archive.add([entry(n) for n in range(20, 30)])
         best = archive.tile(int(then["features"][0]["id"]))
@@ -238,11 +238,11 @@ def test_a_saved_search_is_exported_as_of_its_generation_with_the_removed_hits(t
         assert now.headers["bandsight-gone"] == str(len(of_scene))
         assert now.json()["gone"] == of_scene
 
-        pinned = client.get(f"{link}?as_registered=true").json()
+        pinned = client.get(f"{link}?as_saved=true").json()
         left = [one["id"] for one in then["features"] if int(one["id"]) not in of_scene]
         assert [one["id"] for one in pinned["features"]] == left
         assert pinned["gone"] == of_scene
-        rows = table_of(client.get(f"{link}?as_registered=true&format=csv&limit=3"))
+        rows = table_of(client.get(f"{link}?as_saved=true&format=csv&limit=3"))
         assert [row["id"] for row in rows] == left[:3]
 
         assert client.delete(f"/searches/{made['id']}").status_code == 204
@@ -277,7 +277,7 @@ def test_an_invalid_export_parameter_is_named(stac: TestClient, path: str, body:
     assert_problem(stac.post(path, json=body), 400, *words)
 
 
-@pytest.mark.parametrize("query", ["", "?format=csv", "?format=geoparquet&vectors=true", "?as_registered=true"])
+@pytest.mark.parametrize("query", ["", "?format=csv", "?format=geoparquet&vectors=true", "?as_saved=true"])
 def test_head_has_the_headers_of_the_file_without_making_it(
     stac: TestClient, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
@@ -289,7 +289,7 @@ def test_head_has_the_headers_of_the_file_without_making_it(
         raise AssertionError("HEAD makes nothing")
 
     monkeypatch.setattr(routes, "ResultPages", work)
-    monkeypatch.setattr(routes, "RegisteredRanking", work)
+    monkeypatch.setattr(routes, "OriginalRanking", work)
     head = stac.head(f"{link}{query}")
     assert (head.status_code, head.content) == (200, b"")
     own = {
@@ -307,7 +307,7 @@ def test_head_has_the_headers_of_the_file_without_making_it(
         ("format=pdf", ["format", "'pdf'"]),
         ("limit=0", ["limit", "found 0"]),
         ("limit=x", ["limit", "'x'"]),
-        ("as_registered=x", ["as_registered", "'x'"]),
+        ("as_saved=x", ["as_saved", "'x'"]),
         ("q=a", ["q", "not a parameter"]),
     ],
 )

@@ -20,7 +20,7 @@ from tests.search_api.test_errors import assert_problem
 WORLD = "-180,-90,180,90"
 
 
-def register(client: TestClient, **body: object) -> str:
+def save_search(client: TestClient, **body: object) -> str:
     response = client.post("/searches", json=body)
     assert response.status_code == 201, response.text
     return f"/searches/{response.json()['id']}"
@@ -44,7 +44,7 @@ def scores_of(archive: Archive, *texts: str) -> dict[int, float]:
 
 
 def test_the_maximum_of_the_map_is_at_the_best_tile(stac: TestClient, many: Archive) -> None:
-    search = register(stac, q="a lake, a river")
+    search = save_search(stac, q="a lake, a river")
     response = stac.get(f"{search}/heatmap.tif", params={"bbox": WORLD, "width": 1440, "height": 720})
     assert response.headers["content-type"].startswith("image/tiff")
     values, profile = raster(response.content)
@@ -63,7 +63,7 @@ def test_the_maximum_of_the_map_is_at_the_best_tile(stac: TestClient, many: Arch
 
 
 def test_an_image_without_a_saved_search_is_the_same(stac: TestClient) -> None:
-    search = register(stac, q="a lake", collections=["red"])
+    search = save_search(stac, q="a lake", collections=["red"])
     asked = {"bbox": "-60,-60,60,60", "width": 200}
     kept = stac.get(f"{search}/heatmap.png", params=asked)
     short = stac.get("/heatmap.png", params={"q": "a lake", "collections": "red", **asked})
@@ -79,7 +79,7 @@ def test_an_image_without_a_saved_search_is_the_same(stac: TestClient) -> None:
 
 
 def test_map_tiles_equal_the_image_of_their_bounds(stac: TestClient, many: Archive) -> None:
-    search = register(stac, q="a lake")
+    search = save_search(stac, q="a lake")
     document = stac.get(f"{search}/heatmap/tilejson.json", params={"colormap": "viridis"}).json()
     (template,) = document["tiles"]
     assert template.endswith("/heatmap/{z}/{x}/{y}.png?colormap=viridis")
@@ -94,7 +94,7 @@ def test_map_tiles_equal_the_image_of_their_bounds(stac: TestClient, many: Archi
 
 
 def test_map_tiles_fade_where_scores_are_low(stac: TestClient) -> None:
-    search = register(stac, q="a lake")
+    search = save_search(stac, q="a lake")
     address = f"{search}/heatmap/2/1/2.png"
     plain, faded = (picture(stac.get(address, params=more)) for more in ({}, {"fade": "true"}))
     seen = plain[..., 3] > 0
@@ -127,7 +127,7 @@ def test_scores_are_cached_until_the_archive_changes(tmp_path: Path, monkeypatch
         scans = []
         scan = Archive.similarities
         monkeypatch.setattr(Archive, "similarities", lambda *args: scans.append(1) or scan(*args))
-        search = register(client, q="a lake")
+        search = save_search(client, q="a lake")
         urls = [f"{search}/heatmap/1/{x}/{y}.png" for x in (0, 1) for y in (0, 1)]
         first = [client.get(url) for url in (*urls, f"{search}/heatmap/legend.json")]
         assert len(scans) == 1
@@ -142,7 +142,7 @@ def test_scores_are_cached_until_the_archive_changes(tmp_path: Path, monkeypatch
 
 
 def test_the_legend_maps_colours_to_scores_and_probabilities(stac: TestClient, many: Archive) -> None:
-    legend = stac.get(f"{register(stac, q='a lake, b')}/heatmap/legend.json").json()
+    legend = stac.get(f"{save_search(stac, q='a lake, b')}/heatmap/legend.json").json()
     scores = np.array(list(scores_of(many, "a lake", "b").values()))
     assert legend["tiles"] == len(scores)
     assert legend["range"] == pytest.approx(np.percentile(scores, [2, 99.9]).tolist(), abs=1e-6)
@@ -153,9 +153,9 @@ def test_the_legend_maps_colours_to_scores_and_probabilities(stac: TestClient, m
         assert encoder.of(cosine, cosine, [])[0, 0] == pytest.approx(mark["probability"], abs=1e-3)
         assert mark["sensors"] == ["one", "two"]
     assert [mark["probability"] for mark in legend["marks"]] == [0.1, 0.25, 0.5, 0.75, 0.9]
-    mixed = stac.get(f"{register(stac, semantic={'text': 'a', 'ids': [3]})}/heatmap/legend.json").json()
+    mixed = stac.get(f"{save_search(stac, semantic={'text': 'a', 'ids': [3]})}/heatmap/legend.json").json()
     assert mixed["marks"] == []
-    shown = picture(stac.get(f"{register(stac, q='a lake')}/heatmap/legend.png"))
+    shown = picture(stac.get(f"{save_search(stac, q='a lake')}/heatmap/legend.png"))
     assert shown.shape[2] == 4
 
 
@@ -173,7 +173,7 @@ def test_colours_follow_the_scores(stac: TestClient) -> None:
 
 def test_negatives_and_examples_are_mapped_too(stac: TestClient, many: Archive) -> None:
     semantic = {"ids": [3], "negative": [{"text": "clouds"}], "strategy": "best"}
-    search = register(stac, semantic=semantic)
+    search = save_search(stac, semantic=semantic)
     values, _ = raster(stac.get(f"{search}/heatmap.tif", params={"bbox": WORLD, "width": 1440}).content)
     best = stac.post("/search", json={"semantic": semantic, "limit": 1}).json()["features"][0]
     score = best["properties"]["bandsight:score"]
@@ -212,7 +212,7 @@ def test_negatives_and_examples_are_mapped_too(stac: TestClient, many: Archive) 
     ],
 )
 def test_a_bad_parameter_of_a_map_is_named(stac: TestClient, path: str, words: list[str]) -> None:
-    search = register(stac, q="a lake")
+    search = save_search(stac, q="a lake")
     assert_problem(stac.get(f"{search}/{path}"), 400, *words)
 
 
@@ -248,7 +248,7 @@ def test_without_matching_tiles_the_picture_is_empty(stac: TestClient) -> None:
 
 def test_any_query_is_mapped_without_a_saved_search(stac: TestClient) -> None:
     question = {"semantic": {"ids": [3], "negative": [{"text": "clouds"}]}, "collections": ["red"]}
-    search = register(stac, **question)
+    search = save_search(stac, **question)
     shape = {"width": 200, "height": 100}
     kept = stac.get(f"{search}/heatmap.tif", params={"bbox": WORLD, **shape})
     direct = stac.post("/heatmap", json={**question, "format": "tif", "area": [-180, -90, 180, 90], **shape})

@@ -15,7 +15,7 @@ from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
 
 
-def register(client: TestClient, **body: object) -> str:
+def save_search(client: TestClient, **body: object) -> str:
     response = client.post("/searches", json=body)
     assert response.status_code == 201, response.text
     made = response.json()
@@ -35,7 +35,7 @@ def boxes(archive: Archive, hit: dict) -> tuple[LonLatBox, ...]:
 
 
 def test_its_items_are_the_first_hits_in_their_order(stac: TestClient) -> None:
-    root = register(stac, q="a lake", hits=15)
+    root = save_search(stac, q="a lake", hits=15)
     answer = stac.get(f"{root}search", params={"limit": 100})
     assert ids(answer) == ids(stac.get("/search", params={"q": "a lake", "limit": 15}))
     assert answer.json()["numberMatched"] == 15
@@ -49,7 +49,7 @@ def test_its_items_are_the_first_hits_in_their_order(stac: TestClient) -> None:
 
 
 def test_filters_only_remove_hits(stac: TestClient) -> None:
-    root = register(stac, q="a lake", hits=15, filter={"op": "=", "args": [{"property": "bandsight:sensor"}, "one"]})
+    root = save_search(stac, q="a lake", hits=15, filter={"op": "=", "args": [{"property": "bandsight:sensor"}, "one"]})
     hits = ids(stac.get(f"{root}search", params={"limit": 100}))
     assert len(hits) == 15
     for asked in (
@@ -70,7 +70,7 @@ def test_filters_only_remove_hits(stac: TestClient) -> None:
 
 
 def test_its_pages_stay_in_its_own_root(stac: TestClient) -> None:
-    root = register(stac, q="a lake", title="lakes")
+    root = save_search(stac, q="a lake", title="lakes")
     page = stac.get(root).json()
     assert page["title"] == "lakes"
     assert stac.get(root.rstrip("/")).json() == page
@@ -89,7 +89,7 @@ def test_its_pages_stay_in_its_own_root(stac: TestClient) -> None:
 
 def test_its_collections_are_those_of_its_hits(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 9) as archive, TestClient(app_of(archive), raise_server_exceptions=False) as client:
-        root = register(client, q="a lake", hits=5, collections=["red", "blue"])
+        root = save_search(client, q="a lake", hits=5, collections=["red", "blue"])
         hits = client.get(f"{root}search").json()["features"]
         named = sorted({hit["collection"] for hit in hits})
         pages = client.get(f"{root}collections").json()["collections"]
@@ -117,14 +117,14 @@ def test_its_collections_are_those_of_its_hits(tmp_path: Path) -> None:
 
 def test_a_search_without_hits_has_no_collections(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 3) as archive, TestClient(app_of(archive), raise_server_exceptions=False) as client:
-        root = register(client, q="a lake", datetime="1990-01-01T00:00:00Z/1991-01-01T00:00:00Z")
+        root = save_search(client, q="a lake", datetime="1990-01-01T00:00:00Z/1991-01-01T00:00:00Z")
         assert client.get(f"{root}collections").json()["collections"] == []
         assert client.get(root).status_code == 200
         assert_problem(client.get(f"{root}collections/red"), 404, "'red'", "no hits")
 
 
 def test_only_hits_are_items(stac: TestClient) -> None:
-    root = register(stac, q="a lake", hits=15)
+    root = save_search(stac, q="a lake", hits=15)
     hits = stac.get(f"{root}search", params={"limit": 100}).json()["features"]
     for hit in (hits[0], hits[7], hits[14]):
         (own,) = [link["href"] for link in hit["links"] if link["rel"] == "self"]
@@ -139,7 +139,7 @@ def test_only_hits_are_items(stac: TestClient) -> None:
 def test_searches_can_be_saved_listed_and_deleted(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive:
         with TestClient(app_of(archive)) as client:
-            first, second = register(client, q="a lake", hits=3), register(client, q=["a", "b"])
+            first, second = save_search(client, q="a lake", hits=3), save_search(client, q=["a", "b"])
             listed = client.get("/searches").json()["searches"]
             assert {one["title"] for one in listed} == {"a lake", "a, b"}
         with TestClient(app_of(archive), raise_server_exceptions=False) as client:
@@ -161,7 +161,7 @@ def test_a_request_of_another_version_is_named(tmp_path: Path) -> None:
 
 def test_a_search_whose_example_was_removed_is_an_error_with_advice(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
-        root = register(client, semantic={"ids": [1]})
+        root = save_search(client, semantic={"ids": [1]})
         assert ids(client.get(f"{root}search"))
         archive.remove([archive.scene(archive.tile(1).scene_id).href])
         for path in ("", "search", "collections", "export"):
@@ -176,7 +176,7 @@ def test_hits_of_a_removed_scene_are_gone_at_once(tmp_path: Path) -> None:
         Archive.open(tmp_path / "a") as reader,
         TestClient(app_of(reader)) as client,
     ):
-        root = register(client, q="a lake", hits=100)
+        root = save_search(client, q="a lake", hits=100)
         assert len(ids(client.get(f"{root}search?limit=100"))) == 16
         archive.remove(["/scenes/2.tif"])
         assert len(ids(client.get(f"{root}search?limit=100"))) == 12
@@ -185,7 +185,7 @@ def test_hits_of_a_removed_scene_are_gone_at_once(tmp_path: Path) -> None:
 def test_a_list_of_searches_comes_in_pages(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
         for number in range(5):
-            register(client, q=f"lake {number}")
+            save_search(client, q=f"lake {number}")
         whole = [one["id"] for one in client.get("/searches").json()["searches"]]
         found, href = [], "/searches?limit=2"
         while href:
@@ -225,7 +225,7 @@ def test_saving_needs_one_encoding_and_one_search_and_pages_need_none(
     monkeypatch.setattr(FakeEmbedder, "embed_texts", counted("texts", FakeEmbedder.embed_texts))
     monkeypatch.setattr(question, "find", counted("searches", question.find))
     with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
-        root = register(client, q="a lake", hits=15)
+        root = save_search(client, q="a lake", hits=15)
         assert counts == {"texts": 1, "searches": 1}
         page = client.get(f"{root}search?limit=4&collections=red")
         assert ids(page)
@@ -239,7 +239,7 @@ def test_saving_needs_one_encoding_and_one_search_and_pages_need_none(
 
 def test_new_scenes_appear_in_new_searches_but_not_in_paging_in_progress(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
-        root = register(client, q="a lake", hits=20)
+        root = save_search(client, q="a lake", hits=20)
         page = client.get(f"{root}search", params={"limit": 8})
         found, whole = ids(page), ids(client.get(f"{root}search", params={"limit": 100}))
         while following := [link["href"] for link in page.json()["links"] if link["rel"] == "next"]:
@@ -273,7 +273,7 @@ def test_an_invalid_search_cannot_be_saved(stac: TestClient, body: dict, words: 
 
 
 def test_a_saved_search_accepts_no_second_query(stac: TestClient, many: Archive) -> None:
-    root = register(stac, q="a lake")
+    root = save_search(stac, q="a lake")
     assert_problem(stac.get(f"{root}search", params={"q": "b"}), 400, "q: a saved search has a fixed order")
     assert_problem(stac.get(f"{root}search", params={"sortby": "id"}), 400, "sortby")
     assert_problem(stac.get(f"{root}collections/red.scenes/items"), 404, "red.scenes")
@@ -286,7 +286,7 @@ def test_an_invalid_id_is_404(stac: TestClient, search_id: str) -> None:
 
 
 def test_a_saved_search_does_not_claim_to_sort(stac: TestClient) -> None:
-    root = register(stac, q="a lake", hits=5)
+    root = save_search(stac, q="a lake", hits=5)
     assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
     assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
 
