@@ -73,7 +73,7 @@ CellsOption = Annotated[
         "--cells",
         min=0,
         max=8,
-        help="Also embed N × N parts of each tile, for search --by-cell; default: 0.",
+        help="Also embed N × N cells of each tile, for search --by-cell; default: 0.",
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only estimate the work; write nothing.")]

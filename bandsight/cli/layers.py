@@ -39,7 +39,7 @@ def apply_layer(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write the layer to.")] = None,
     threshold: ThresholdOption = 0.5,
     cells: Annotated[
-        bool, typer.Option("--cells", help="Also write rasters of parts of tiles, for scenes indexed with --cells.")
+        bool, typer.Option("--cells", help="Also write rasters of the cells of tiles, for scenes indexed with --cells.")
     ] = False,
     compare: Annotated[
         int | None,

@@ -80,7 +80,7 @@ DiversityOption = Annotated[
     float, typer.Option("--diversity", min=0, max=1, help="Weight of being different from better results.")
 ]
 ByCellOption = Annotated[
-    bool, typer.Option("--by-cell", help="Rank tiles by their best part, for scenes indexed with --cells.")
+    bool, typer.Option("--by-cell", help="Rank tiles by their best cell, for scenes indexed with --cells.")
 ]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Compare every tile instead of using the index.")]
 ClassifierOption = Annotated[

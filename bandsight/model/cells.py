@@ -1,4 +1,4 @@
-"""Cells: the parts of a tile, N × N of them, each with a unit vector of its own."""
+"""Cells: N × N parts of a tile, each with its own unit vector."""
 
 import numpy as np
 from numpy.typing import NDArray

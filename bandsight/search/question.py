@@ -73,7 +73,7 @@ class Semantic(Strict):
     diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being different from better results")
     by_cell: bool = Field(
         default=False,
-        description="Rank tiles by their best part, to find things smaller than a tile, if scenes were indexed with "
+        description="Rank tiles by their best cell, to find things smaller than a tile, if scenes were indexed with "
         "--cells; hits then have bandsight:best_cell",
     )
     exact: bool = Field(default=False, description="Compare every tile instead of using the index")

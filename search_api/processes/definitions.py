@@ -44,7 +44,7 @@ class IndexInputs(_Inputs):
         pattern=r"^(auto|\d+(,\d+)*)$",
         description="Native pixels per pixel of a tile, e.g. 1,4 for two sets of tiles; auto goes by resolution",
     )
-    cells: int | None = Field(None, ge=0, le=8, description="Also embed N × N parts of each tile")
+    cells: int | None = Field(None, ge=0, le=8, description="Also embed N × N cells of each tile")
     collections: _Names | None = Field(None, description="For stac:URL: only these collections")
     bbox: _Bbox | None = Field(None, description="For stac:URL: west, south, east, north")
     datetime: _Text | None = Field(None, description="For stac:URL: date or interval")
@@ -90,7 +90,7 @@ class ApplyInputs(_Inputs):
 
     classifier: _Text = Field(description="NAME, NAME/CLASS or NAME@VERSION")
     threshold: _Share = Field(0.5, description="Minimum probability of the class")
-    cells: bool = Field(default=False, description="Also write rasters of parts of tiles")
+    cells: bool = Field(default=False, description="Also write rasters of the cells of tiles")
     bbox: _Bbox | None = Field(None, description="West, south, east, north")
     datetime: _Text | None = Field(None, description="Date or interval")
     collections: _Names | None = Field(None, description="Only these collections")

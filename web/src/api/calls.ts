@@ -88,7 +88,7 @@ export interface Overview {
   sensors: { id: string; tiles: number; scenes: number }[];
   months: SensorMonth[];
   has_cloud_cover: boolean;
-  /** Whether there are scenes whose tiles can be ranked by their best part. */
+  /** Whether there are scenes whose tiles can be ranked by their best cell. */
   has_cells: boolean;
   coverage: FeatureCollection<Polygon | MultiPolygon>;
   coverage_complete: boolean;

@@ -150,7 +150,7 @@ export const de: Messages = {
     group: "Ein Ergebnis je",
     rankBy: "Ordnen nach",
     wholeTile: "ganzer Kachel",
-    bestPart: "bestem Teil",
+    bestCell: "bester Zelle",
     groups: { place: "Ort", tile: "Kachel", scene: "Szene", sensor: "Sensor", collection: "Sammlung" },
     upload: "GeoJSON oder KML laden",
     areaTaken: (name) => `Sucht in ${name}`,

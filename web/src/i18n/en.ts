@@ -146,7 +146,7 @@ export const en = {
     group: "One result per",
     rankBy: "Rank by",
     wholeTile: "whole tile",
-    bestPart: "its best part",
+    bestCell: "its best cell",
     groups: { place: "place", tile: "tile", scene: "scene", sensor: "sensor", collection: "collection" },
     upload: "Upload GeoJSON or KML",
     areaTaken: (name: string): string => `Searching in ${name}`,

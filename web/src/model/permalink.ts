@@ -59,7 +59,7 @@ export function toHash(question: Question, view: View): string {
   for (const name of filters.sensors) put("sensor", name);
   put("cloud", filters.cloud);
   for (const name of filters.classifiers) put("classifier", name);
-  if (question.byPart) put("parts", 1);
+  if (question.byCell) put("cells", 1);
   if (question.group !== EMPTY.group) put("group", question.group);
   if (question.limit !== EMPTY.limit) put("n", question.limit);
   if (view.minProbability > 0) put("p", rounded(view.minProbability));
@@ -93,7 +93,7 @@ export function fromHash(hash: string): Linked {
     textWeight: number("qw") ?? 1,
     examples: params.getAll("ex").map(exampleOf).filter((example) => example !== null),
     strategy: text("strategy") === "best" ? "best" : "average",
-    byPart: text("parts") === "1",
+    byCell: text("cells") === "1",
     filters: {
       ...NO_FILTERS,
       area: text("area") === KEPT ? keptArea() : areaOf(text("area")),

@@ -39,8 +39,8 @@ export interface Question {
   textWeight: number;
   examples: Example[];
   strategy: "average" | "best";
-  /** Whether tiles are ranked by their best part. */
-  byPart: boolean;
+  /** Whether tiles are ranked by their best cell. */
+  byCell: boolean;
   filters: Filters;
   group: Grouping;
   limit: number;
@@ -49,7 +49,7 @@ export interface Question {
 export const NO_FILTERS: Filters = { area: null, from: "", to: "", collections: [], sensors: [], cloud: null, classifiers: [] };
 export const LIMITS = [50, 200, 1000, 10000] as const;
 export const EMPTY: Question = {
-  text: "", textWeight: 1, examples: [], strategy: "average", byPart: false, filters: NO_FILTERS, group: "place", limit: 200,
+  text: "", textWeight: 1, examples: [], strategy: "average", byCell: false, filters: NO_FILTERS, group: "place", limit: 200,
 };
 
 /** A comma, or a word or quoted phrase that may have a minus before it. */
@@ -174,9 +174,9 @@ export function filterMembers(filters: Filters): Body {
 const CLASSIFIER = /^classifier:\s*[\w.-]/;
 export const isClassifierSearch = (question: Question): boolean => CLASSIFIER.test(question.text.trim()) && !question.examples.length;
 
-const grouping = ({ group, byPart }: Question): Body => ({
+const grouping = ({ group, byCell }: Question): Body => ({
   ...(group === "place" || group === "tile" ? {} : { group_by: group, group_limit: 1 }),
-  ...(byPart ? { by_cell: true } : {}),
+  ...(byCell ? { by_cell: true } : {}),
 });
 
 /** The body of POST /search, without limit and fields. */

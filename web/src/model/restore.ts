@@ -18,7 +18,7 @@ export function fromBody(body: Body, linked: Question = EMPTY): Question {
     textWeight: linked.textWeight,
     examples: [...others.flatMap((example) => exampleOf(example, 1)), ...negatives(semantic, linked).flatMap((example) => exampleOf(example, -1))],
     strategy: semantic["strategy"] === "best" ? "best" : "average",
-    byPart: semantic["by_cell"] === true,
+    byCell: semantic["by_cell"] === true,
     filters: { ...(linked === EMPTY ? filtersOf(body) : linked.filters), area: (body["intersects"] as Area | undefined) ?? linked.filters.area },
     group: linked.group,
     limit: linked.limit,

@@ -14,7 +14,7 @@ import { mapController } from "./mapController";
 const GROUPS: readonly Grouping[] = ["place", "tile", "scene", "sensor", "collection"];
 
 export function Filters() {
-  const { filters, group, limit, byPart } = question.value;
+  const { filters, group, limit, byCell } = question.value;
   const archive = overview.value;
   const active = [filters.area, filters.from || filters.to, filters.collections.length, filters.sensors.length, filters.cloud !== null, filters.classifiers.length, group !== EMPTY.group].filter(Boolean).length;
   const useMapView = (): void => {
@@ -54,7 +54,7 @@ export function Filters() {
           </div>
           <CloudCover />
           <Field label={t.filters.group}><SegmentedControl label={t.filters.group} value={group} options={GROUPS.map((name) => [name, t.filters.groups[name]] as const)} onChange={(value) => updateQuestion({ group: value })} /></Field>
-          {(archive?.has_cells || byPart) && <Field label={t.filters.rankBy}><SegmentedControl label={t.filters.rankBy} value={byPart ? "part" : "tile"} options={[["tile", t.filters.wholeTile], ["part", t.filters.bestPart]]} onChange={(value) => updateQuestion({ byPart: value === "part" })} /></Field>}
+          {(archive?.has_cells || byCell) && <Field label={t.filters.rankBy}><SegmentedControl label={t.filters.rankBy} value={byCell ? "cell" : "tile"} options={[["tile", t.filters.wholeTile], ["cell", t.filters.bestCell]]} onChange={(value) => updateQuestion({ byCell: value === "cell" })} /></Field>}
           <Field label={t.filters.limit}><SegmentedControl label={t.filters.limit} value={String(limit)} options={LIMITS.map((value) => [String(value), formatNumber(value)] as const)} onChange={(value) => updateQuestion({ limit: Number(value) })} /></Field>
           <div class="row end"><button type="button" class="link" onClick={clearFilters}>{t.filters.clear}</button></div>
         </div>

@@ -1,4 +1,4 @@
-"""Parts of a tile: the page ranks by the best one and outlines it within its tile."""
+"""Cells of a tile: the page ranks by the best one and outlines it within its tile."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def url_with_parts(scenes: Path, serve, tmp_path_factory: pytest.TempPathFactory) -> str:
+def url_with_cells(scenes: Path, serve, tmp_path_factory: pytest.TempPathFactory) -> str:
     from bandsight.model import load_model
 
-    path = tmp_path_factory.mktemp("parts") / "archive"
+    path = tmp_path_factory.mktemp("cells") / "archive"
     model = load_model("embedded", "cpu")
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     tiling = Tiling.of_model(model, cells=4, scales=(1,))
@@ -26,8 +26,8 @@ def url_with_parts(scenes: Path, serve, tmp_path_factory: pytest.TempPathFactory
     return serve(path)
 
 
-def test_results_are_ranked_by_their_best_part_which_is_outlined(open_page, shot, url_with_parts) -> None:
-    page = open_page(at=url_with_parts)
+def test_results_are_ranked_by_their_best_cell_which_is_outlined(open_page, shot, url_with_cells) -> None:
+    page = open_page(at=url_with_cells)
     sent: list[dict] = []
     page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith("/search") else None)
     search(page, "a lake")
@@ -37,9 +37,9 @@ def test_results_are_ranked_by_their_best_part_which_is_outlined(open_page, shot
     assert page.locator(".highlights path").count() == 2
     page.get_by_role("button", name="Results", exact=True).click()
     page.get_by_role("button", name="Filters", exact=True).click()
-    page.get_by_role("group", name="Rank by").get_by_role("button", name="its best part").click()
+    page.get_by_role("group", name="Rank by").get_by_role("button", name="its best cell").click()
     page.keyboard.press("Escape")
-    page.wait_for_function("() => location.hash.includes('parts=1')")
+    page.wait_for_function("() => location.hash.includes('cells=1')")
     wait_for_results(page)
     assert sent[-1]["semantic"]["by_cell"] is True
     page.locator(".card .face-button").first.click()
@@ -47,13 +47,13 @@ def test_results_are_ranked_by_their_best_part_which_is_outlined(open_page, shot
     wait_for_map(page)
     outlines = page.locator(".highlights path")
     assert outlines.count() == 4
-    tile, part = outlines.nth(0).bounding_box(), outlines.nth(3).bounding_box()
-    assert 0.15 < part["width"] / tile["width"] < 0.35
-    assert tile["x"] - 4 <= part["x"] <= tile["x"] + tile["width"]
-    shot(page, "parts")
+    tile, cell = outlines.nth(0).bounding_box(), outlines.nth(3).bounding_box()
+    assert 0.15 < cell["width"] / tile["width"] < 0.35
+    assert tile["x"] - 4 <= cell["x"] <= tile["x"] + tile["width"]
+    shot(page, "cells")
 
 
-def test_an_archive_without_parts_offers_no_such_order(open_page) -> None:
+def test_an_archive_without_cells_does_not_offer_this_order(open_page) -> None:
     page = open_page()
     page.get_by_role("button", name="Filters", exact=True).click()
     page.get_by_role("group", name="One result per").wait_for()
