@@ -29,6 +29,21 @@ def commands_on(
     return call
 
 
+@pytest.fixture
+def bandsight(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run commands on the archive of the fixture `path`; see `commands_on`."""
+    return commands_on(path, capsys, monkeypatch)
+
+
+@pytest.fixture(params=["local", "remote"])
+def client(request: pytest.FixtureRequest, path: Path) -> Iterator[Client]:
+    """Yield both clients of the archive of the fixture `path`."""
+    with client_of(path, request.param) as made:
+        yield made
+
+
 @contextmanager
 def client_of(path: Path, kind: Literal["local", "remote"]) -> Iterator[Client]:
     """Yield a client of an archive in this process, or of a server."""

@@ -1,13 +1,9 @@
 """The short form of `make drill`: a service while its workers, its indexer, its disk and its archive fail."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.commands import run_module
 
 
 def free_port() -> int:
@@ -18,15 +14,8 @@ def free_port() -> int:
 
 
 def test_a_service_in_which_everything_fails_once_loses_nothing_and_never_returns_wrong_results(tmp_path):
-    command = [sys.executable, "-W", "ignore", "-m", "tests.drill", "--seconds", "8"]
-    done = subprocess.run(
-        [*command, "--folder", str(tmp_path / "drill"), "--port", str(free_port())],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    folder, port = str(tmp_path / "drill"), str(free_port())
+    done = run_module("tests.drill", "--seconds", "8", "--folder", folder, "--port", port)
     log = tmp_path / "drill" / "log"
     assert done.returncode == 0, done.stdout + done.stderr[-3000:] + (log.read_text()[-3000:] if log.exists() else "")
     facts = json.loads(done.stdout)

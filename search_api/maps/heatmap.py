@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.maps.heatmap import Heatmap, MapExtent, ScoreStyle, heatmap
 from bandsight.maps.pictures import ColorMap
 from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs
 from bandsight.maps.request import HeatmapBody
-from bandsight.search.items import ItemQuery, Language, cql2_filter, filter_of, item_query
+from bandsight.search.items import ItemQuery, cql2_filter, filter_of, item_query
 from bandsight.search.question import resolve_question, terms_of
 from bandsight.search.request import query_of_body
 from bandsight.search.saved import request_of_saved
@@ -29,7 +28,15 @@ from search_api.responses import json_response
 from search_api.service import Service
 from search_api.settings import ApiSettings
 from search_api.stac import schemas
-from search_api.stac.routes import DATETIME_EXAMPLE, MAX_PARAM_CHARS, geometry_of, names_of
+from search_api.stac.routes import (
+    CollectionsParam,
+    DatetimeParam,
+    FilterLangParam,
+    FilterParam,
+    SensorsParam,
+    geometry_of,
+    names_of,
+)
 from search_api.stac.searches import SearchesDep, SearchId
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
@@ -42,23 +49,12 @@ class QuestionParams:
     """Query parameters of maps: a text query and filters. `bbox` has a different meaning there."""
 
     q: Annotated[str, Query(description="Description of the place; commas separate alternatives", examples=["a lake"])]
-    collections: Annotated[
-        str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
-    ] = None
-    datetime: Annotated[
-        str | None,
-        Query(
-            max_length=MAX_DATETIME_CHARS,
-            description="RFC 3339 date-time or interval, a year, or a month",
-            examples=[DATETIME_EXAMPLE],
-        ),
-    ] = None
+    collections: CollectionsParam = None
+    datetime: DatetimeParam = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
-    sensors: Annotated[
-        str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
-    ] = None
-    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
-    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+    sensors: SensorsParam = None
+    filter: FilterParam = None
+    filter_lang: FilterLangParam = "cql2-text"
 
     def query(self, settings: ApiSettings) -> ItemQuery:
         """Return the filters.

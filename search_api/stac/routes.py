@@ -52,8 +52,23 @@ _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
 ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Id of an item: the number of a tile, or scene-N")]
 router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
-DATETIME_EXAMPLE = "2017-01-01T00:00:00Z/.."
 MAX_PARAM_CHARS = 20_000
+DatetimeParam = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_DATETIME_CHARS,
+        description="RFC 3339 date-time or interval, a year, or a month",
+        examples=["2017-01-01T00:00:00Z/.."],
+    ),
+]
+FilterParam = Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")]
+FilterLangParam = Annotated[Language, Query(alias="filter-lang")]
+CollectionsParam = Annotated[
+    str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
+]
+SensorsParam = Annotated[
+    str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
+]
 _LISTS = schemas.success(GEOJSON, schemas.ITEMS)
 
 
@@ -64,14 +79,7 @@ class ItemListParams:
     bbox: Annotated[
         str | None, Query(max_length=1000, description="west,south,east,north", examples=["12.5,51.5,14.5,52.5"])
     ] = None
-    datetime: Annotated[
-        str | None,
-        Query(
-            max_length=MAX_DATETIME_CHARS,
-            description="RFC 3339 date-time or interval, a year, or a month",
-            examples=[DATETIME_EXAMPLE],
-        ),
-    ] = None
+    datetime: DatetimeParam = None
     limit: Annotated[
         int,
         Query(ge=1, description="Maximum number of items per page, reduced to the server's limit if it is larger"),
@@ -80,7 +88,8 @@ class ItemListParams:
     sortby: Annotated[
         str | None,
         Query(
-            max_length=MAX_PARAM_CHARS, description="Properties to sort by, separated by commas; - for descending order"
+            max_length=MAX_PARAM_CHARS,
+            description="Properties to sort by, separated by commas; - for descending order",
         ),
     ] = None
     fields: Annotated[
@@ -89,8 +98,8 @@ class ItemListParams:
             max_length=MAX_PARAM_CHARS, description="Item fields to include, separated by commas; - to exclude a field"
         ),
     ] = None
-    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
-    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+    filter: FilterParam = None
+    filter_lang: FilterLangParam = "cql2-text"
     filter_crs: Annotated[Crs, Query(alias="filter-crs")] = CRS84
 
     def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
@@ -116,14 +125,10 @@ class ItemListParams:
 class FilterParams(ItemListParams):
     """Query parameters of Item Search, without a text query."""
 
-    collections: Annotated[
-        str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
-    ] = None
+    collections: CollectionsParam = None
     ids: Annotated[str | None, Query(max_length=MAX_PARAM_CHARS, description="Item ids, separated by commas")] = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry; cannot be combined with bbox")] = None
-    sensors: Annotated[
-        str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
-    ] = None
+    sensors: SensorsParam = None
 
     def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
         """Return the query; see `ItemListParams`."""

@@ -4,6 +4,7 @@ import pytest
 
 from bandsight.alerts.webhooks import Targets
 from tests.alerts.receiver import Receiver, receiver
+from tests.doors import bandsight, client  # noqa: F401  (fixtures)
 from tests.learning.conftest import archive, path, searcher, template
 
 __all__ = ["archive", "path", "searcher", "template"]

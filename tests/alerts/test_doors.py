@@ -10,20 +10,8 @@ from fastapi.testclient import TestClient
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.client.client import Client
 from bandsight.errors import NotFoundError, QueryError
-from tests.doors import client_of, commands_on
 from tests.learning.makers import SENTENCE, dated
 from tests.search_api.stac.conftest import app_of
-
-
-@pytest.fixture
-def bandsight(capsys, monkeypatch, path):
-    return commands_on(path, capsys, monkeypatch)
-
-
-@pytest.fixture(params=["local", "remote"])
-def client(request, path):
-    with client_of(path, request.param) as made:
-        yield made
 
 
 def commit(path: Path, start: int = 300) -> None:

@@ -1,25 +1,13 @@
 """The short form of `make test-crash`: a writer killed at each step and at some instants; readers beside a writer."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+from tests.commands import run_module
 from tests.crash.steps import STEPS
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str) -> list[dict]:
-    job = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.crash", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    job = run_module("tests.crash", *arguments)
     assert job.returncode == 0, job.stderr[-4000:]
     return [json.loads(line) for line in job.stdout.splitlines()]
 

@@ -1,18 +1,14 @@
 """The short form of `make test-power`: what power cuts may leave of a writer's work, and the disk that forgets."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.commands import run_module
 from tests.powercut.disk import Disk, File, Folder
 from tests.powercut.recorder import can_record
-
-ROOT = Path(__file__).parents[2]
 
 
 def written(disk: Disk, name: str, data: bytes) -> File:
@@ -89,14 +85,7 @@ def _has_inner(disk: Disk, target: Path, seed: int) -> bool:
 
 @pytest.mark.skipif(not can_record(), reason="needs strace, which records what a writer does to the disk")
 def test_after_a_power_cut_all_reported_work_is_there_and_nothing_is_incomplete(tmp_path):
-    job = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.powercut", "--replays", "80", "--folder", str(tmp_path / "cuts")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    job = run_module("tests.powercut", "--replays", "80", "--folder", str(tmp_path / "cuts"))
     assert job.returncode == 0, job.stderr[-4000:]
     facts = json.loads(job.stdout)
     assert facts["replays"] == 80

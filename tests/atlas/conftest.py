@@ -7,6 +7,7 @@ import pytest
 from bandsight.atlas.atlas import build, save
 from tests.archive_copies import archive, path, searcher  # noqa: F401  (fixtures)
 from tests.atlas.makers import KINDS, grouped_archive
+from tests.doors import bandsight, client  # noqa: F401  (fixtures)
 from tests.fakes import FakeEmbedder
 
 

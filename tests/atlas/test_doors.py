@@ -15,22 +15,10 @@ from bandsight.atlas.service import chart_of
 from bandsight.client.client import Client
 from bandsight.errors import NotFoundError, QueryError
 from tests.atlas.makers import KINDS, PER_SCENE, entry, rows
-from tests.doors import client_of, commands_on
 from tests.fakes import FakeEmbedder
 from tests.search_api.stac.conftest import app_of
 
 ALL = 6 * PER_SCENE
-
-
-@pytest.fixture
-def bandsight(capsys, monkeypatch, path):
-    return commands_on(path, capsys, monkeypatch)
-
-
-@pytest.fixture(params=["local", "remote"])
-def client(request, path):
-    with client_of(path, request.param) as made:
-        yield made
 
 
 def test_the_commands_build_show_extend_review_and_export(bandsight, path: Path, tmp_path: Path):

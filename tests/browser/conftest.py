@@ -206,3 +206,14 @@ def cards(page) -> list[int]:
 def chips(page) -> str:
     """Return the texts of filters and examples."""
     return "\n".join(page.locator(".chips, .tray").all_inner_texts())
+
+
+def begin_box(page) -> tuple[float, float]:
+    """Move the map to the first result, begin to draw a box there, and return the centre of the map, pixels."""
+    page.locator(".card .face-button").first.click()
+    page.wait_for_timeout(900)
+    wait_for_map(page)
+    page.get_by_role("button", name="Results", exact=True).click()
+    page.get_by_role("button", name="Draw a box to search in").click()
+    frame = page.locator("[data-testid=map]").bounding_box()
+    return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import cards, chips, search, wait_for_map, wait_for_results
+from tests.browser.conftest import begin_box, cards, chips, search, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 
@@ -11,13 +11,7 @@ def test_a_drawn_box_limits_the_results(open_page, shot) -> None:
     page = open_page()
     search(page, "farmland divided into fields")
     everywhere = int(page.locator(".results-head h2 b").inner_text())
-    page.locator(".card .face-button").first.click()
-    page.wait_for_timeout(900)
-    wait_for_map(page)
-    page.get_by_role("button", name="Results", exact=True).click()
-    page.get_by_role("button", name="Draw a box to search in").click()
-    frame = page.locator("[data-testid=map]").bounding_box()
-    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    x, y = begin_box(page)
     page.mouse.move(x - 40, y - 40)
     page.mouse.down()
     page.mouse.move(x + 10, y + 10)

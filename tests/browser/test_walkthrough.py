@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.browser.conftest import cards, chips, search, sign_in, wait_for_map, wait_for_results
+from tests.browser.conftest import begin_box, cards, chips, search, sign_in, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 
@@ -36,13 +36,7 @@ def test_search_refine_filter_and_export(open_page, shot, tmp_path, request, ser
     assert page.locator(".chip.for").count() == 2
     assert page.locator(".chip.against").count() == 1
     assert all(f"tile {tile}" in chips(page) for tile in chosen)
-    page.locator(".card .face-button").first.click()
-    page.wait_for_timeout(900)
-    wait_for_map(page)
-    page.get_by_role("button", name="Results", exact=True).click()
-    page.get_by_role("button", name="Draw a box to search in").click()
-    frame = page.locator("[data-testid=map]").bounding_box()
-    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    x, y = begin_box(page)
     page.mouse.move(x - 170, y - 170)
     page.mouse.down()
     page.mouse.move(x, y, steps=4)

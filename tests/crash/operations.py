@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.archive import Archive, ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in, upgrade
@@ -122,6 +123,19 @@ def _reindex(archive: Archive) -> None:
     shutil.rmtree(path)
 
 
+def checkpoint(first: int, vectors: NDArray[np.float32]) -> Checkpoint:
+    """Return a checkpoint of two tiles of a scene, from the first one on."""
+    numbers, share = np.array([first, first + 1]), np.ones(2)
+    return Checkpoint(
+        reads=numbers,
+        numbers=numbers,
+        valid_fraction=share,
+        cloud_fraction=share,
+        vectors=vectors[first : first + 2],
+        cells=np.empty((2, 0, 0), np.uint8),
+    )
+
+
 def _add_in_parts(archive: Archive, number: int, version: int) -> None:
     """Write a scene as a job writes a large one: parts on disk, shown together, deleted."""
     scene, tiles, vectors = entry(number, TILES, version=version)
@@ -131,18 +145,7 @@ def _add_in_parts(archive: Archive, number: int, version: int) -> None:
         left.unlink()
     parts = CheckpointFolder(folder, {})
     for at in range(0, TILES, 2):
-        share = np.ones(2)
-        numbers = np.array([at, at + 1])
-        parts.write(
-            Checkpoint(
-                reads=numbers,
-                numbers=numbers,
-                valid_fraction=share,
-                cloud_fraction=share,
-                vectors=vectors[at : at + 2],
-                cells=np.empty((2, 0, 0), np.uint8),
-            )
-        )
+        parts.write(checkpoint(at, vectors))
     rows = (([tiles[n] for n in part.numbers], vectors[part.numbers]) for part in parts.read())
     archive.add_in_parts(scene, rows)
     parts.drop()

@@ -1,11 +1,7 @@
 """Scenes too large for one step: written in parts, gone on with after a kill, and shown when they are whole."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +15,11 @@ from indexer.checkpoints import CheckpointFolder
 from indexer.events import CheckpointSaved
 from indexer.pipeline import index
 from indexer.tiling import Tiling
+from tests.commands import started
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 from tests.rasters import picture, write
 
-ROOT = Path(__file__).parents[2]
 STEP = 16
 
 JOB = f"""
@@ -86,17 +82,10 @@ def test_a_killed_job_resumes_within_a_scene_and_repeats_at_most_one_step(tmp_pa
     counts, path = tmp_path / "counts", tmp_path / "archive"
     kills = 0
     for number in range(50):
-        job = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", JOB, str(scene), str(path), str(counts)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert job.stdout is not None
-        job.stdout.readline()
+        job = started(JOB, str(scene), str(path), str(counts))
         if number < 4:
             # Somewhere after a few parts of this run.
+            assert job.stdout is not None
             for _ in range(2):
                 job.stdout.readline()
             time.sleep(0.01 * number)

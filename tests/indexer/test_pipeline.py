@@ -1,8 +1,5 @@
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,10 +16,9 @@ from indexer import executor
 from indexer.events import Note
 from indexer.pipeline import index
 from indexer.tiling import Tiling, auto_scales
+from tests.commands import started
 from tests.fakes import FakeEmbedder
 from tests.rasters import picture, write
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_scene_becomes_tiles_that_an_image_of_one_finds(tmp_path, archive, encoder):
@@ -204,28 +200,16 @@ print(summary.tiles, summary.skipped_scenes)
 """
 
 
-def _job(scenes: Path, archive: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", JOB, str(scenes), str(archive)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_job_stopped_at_any_moment_resumes(tmp_path, how):
     for n in range(12):
         write(tmp_path / "in" / f"{n}.tif", picture(3, 64, 64, seed=n))
     for delay in (0.02, 0.1, 0.2):
-        job = _job(tmp_path / "in", tmp_path / "archive")
-        assert job.stdout is not None
-        job.stdout.readline()
+        job = started(JOB, str(tmp_path / "in"), str(tmp_path / "archive"))
         time.sleep(delay)
         job.send_signal(how)
         job.communicate()
-    job = _job(tmp_path / "in", tmp_path / "archive")
+    job = started(JOB, str(tmp_path / "in"), str(tmp_path / "archive"))
     job.communicate()
     assert job.returncode == 0
     with Archive.open(tmp_path / "archive") as archive:

@@ -1,9 +1,6 @@
 """An archive is made anew with another model: the old one is searched until the new one takes its place."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,11 +16,10 @@ from indexer.events import Committed
 from indexer.pipeline import index
 from indexer.reindex import reindex
 from indexer.tiling import Tiling
+from tests.commands import started
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 from tests.rasters import picture, write
-
-ROOT = Path(__file__).parents[2]
 
 
 class Other(FakeEmbedder):
@@ -165,15 +161,7 @@ def test_a_killed_run_resumes_and_one_of_both_archives_is_always_complete(tmp_pa
         before = tiles(archive, encoder).keys()
     done = False
     for delay in (0.05, 0.15, 0.25, 0.35, None):
-        job = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", JOB, str(path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert job.stdout is not None
-        job.stdout.readline()
+        job = started(JOB, str(path))
         if delay is not None:
             time.sleep(delay)
             job.send_signal(signal.SIGKILL)

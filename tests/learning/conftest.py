@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.archive_copies import archive, path, searcher  # noqa: F401  (fixtures)
+from tests.doors import bandsight, client  # noqa: F401  (fixtures)
 from tests.learning.makers import SENTENCE, pond_archive
 
 

@@ -11,22 +11,15 @@ from bandsight.attributes.filters import Filter
 from bandsight.cli import loading
 from bandsight.client.client import Client
 from bandsight.errors import NotFoundError, QueryError
-from tests.doors import client_of, commands_on
 from tests.fakes import FakeEmbedder
 from tests.learning.makers import is_pond, label_truly, place_of
 from tests.search_api.stac.conftest import app_of
 
 
 @pytest.fixture
-def bandsight(capsys, monkeypatch, path):
+def bandsight(bandsight, monkeypatch):
     monkeypatch.setattr(loading, "load", lambda *_: FakeEmbedder())
-    return commands_on(path, capsys, monkeypatch)
-
-
-@pytest.fixture(params=["local", "remote"])
-def client(request, path):
-    with client_of(path, request.param) as made:
-        yield made
+    return bandsight
 
 
 def split(archive: Archive, count: int) -> tuple[list[int], list[int]]:

@@ -22,9 +22,9 @@ from bandsight.catalog.saved_searches import SavedHits
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local import store as faiss_store
-from indexer.checkpoints import Checkpoint, CheckpointFolder
+from indexer.checkpoints import CheckpointFolder
 from tests.archive.makers import MODEL, entry
-from tests.crash.operations import TILES, after, change, downgrade, plan
+from tests.crash.operations import TILES, after, change, checkpoint, downgrade, plan
 from tests.vectors.planning import always_by_index
 
 Operation = dict[str, Any]
@@ -168,17 +168,7 @@ def _add_in_parts(archive: ArchiveWriter, number: int, version: int, say: Callab
     scene = SimpleNamespace(record=record)
     parts = CheckpointFolder.create(archive.path, scene, "plan", MODEL.digest)  # type: ignore[arg-type]
     for at in range(0, TILES, 2):
-        numbers, share = np.array([at, at + 1]), np.ones(2)
-        parts.write(
-            Checkpoint(
-                reads=numbers,
-                numbers=numbers,
-                valid_fraction=share,
-                cloud_fraction=share,
-                vectors=vectors[at : at + 2],
-                cells=np.empty((2, 0, 0), np.uint8),
-            )
-        )
+        parts.write(checkpoint(at, vectors))
         say("part", {"kind": "part", "scene": number, "version": version})
     rows = (([tiles[n] for n in part.numbers], vectors[part.numbers]) for part in parts.read())
     archive.add_in_parts(record, rows)
