@@ -51,7 +51,7 @@ def trace_requests(*apps: FastAPI) -> Callable[[], None]:
     tracer = provider.get_tracer("bandsight")
 
     def add_stage(name: Stage, seconds: float) -> None:
-        # Stages outside of a traced request belong to nothing.
+        # Stages outside of a traced request have no parent span.
         if trace.get_current_span().is_recording():
             end = time.time_ns()
             tracer.start_span(f"bandsight.{name}", start_time=end - round(seconds * 1e9)).end(end)

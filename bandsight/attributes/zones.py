@@ -1,7 +1,7 @@
-"""Zone maps: bounds of runs of 64 tiles, so that filters test single tiles only where a run is mixed.
+"""Zone maps: bounds of runs of 64 tiles, so that filters test single tiles only in mixed runs.
 
-Tiles of a scene are consecutive, and mostly so are tiles of a place. A bounding box over a million tiles then reads
-sixteen thousand runs, and single tiles of a few dozen of them.
+Tiles of a scene are consecutive, and so are most tiles of a place. A bounding box over a million tiles then reads
+sixteen thousand runs, and single tiles in a few dozen of them.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUN = 64
-"""Tiles of a run."""
+"""Number of tiles in a run."""
 FINE = 8
-"""Tiles of a part of a run, which is looked at where the run is mixed."""
+"""Number of tiles in a part of a run; parts are tested in mixed runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Zones:
 
     @classmethod
     def of(cls, bounds: NDArray[np.float32], run: int = RUN) -> "Zones":
-        """Return the zones of tiles' bounds, shape (4, n), for runs of so many tiles."""
+        """Return the zones of tiles' bounds, shape (4, n), for runs of `run` tiles."""
         starts = np.arange(0, bounds.shape[1], run)
         return cls(np.minimum.reduceat(bounds, starts, axis=1), np.maximum.reduceat(bounds, starts, axis=1))
 
 
 def common(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the value shared by all tiles of a run, -1 if mixed, shape (runs,).
+    """Return the value shared by all tiles of each run, -1 if mixed, shape (runs,).
 
     Args:
         values: At least 0, shape (n,).
@@ -45,7 +45,7 @@ def common(values: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def rows_of(runs: NDArray[np.intp], count: int, run: int = RUN) -> NDArray[np.intp]:
-    """Return the rows of some runs of so many rows each, ascending, of `count` rows in all."""
+    """Return the rows of some runs, ascending; there are `count` rows in total."""
     rows = (runs[:, None] * run + np.arange(run)).ravel()
     return rows[rows < count]
 
