@@ -1,8 +1,7 @@
 """Executors open scenes and read tiles, in local threads and reader processes or on other machines.
 
-An executor has lanes. Calls of one lane share what is open where they run, so they run one after another; lanes run
-side by side. A call is a module's function; its arguments and results can be pickled, so that a lane may be on another
-machine.
+An executor has lanes. Calls of one lane share open files, so they run one after another; lanes run concurrently. A call
+is a module-level function; its arguments and results can be pickled, so that a lane may be on another machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +15,12 @@ from indexer.reader_pool import Reader
 from indexer.scene import RasterScene
 
 T = TypeVar("T")
-# Calls begun ahead of the one that is waited for, in each lane.
+# Calls per lane that are submitted before the first result is awaited.
 _AHEAD = 2
 
 
 class ExecutorError(BandsightError):
-    """The executor cannot continue; unlike the error of a call, it ends the job."""
+    """The executor cannot continue; unlike an error of a call, this ends the job."""
 
 
 class Executor(Protocol):
@@ -33,7 +32,7 @@ class Executor(Protocol):
 
     @property
     def ahead(self) -> int:
-        """How many calls to have under way, so that no lane waits."""
+        """Number of calls to submit ahead, so that no lane waits."""
 
     def submit(self, lane: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         """Schedule a call and return its future.
@@ -48,7 +47,7 @@ class Executor(Protocol):
     def read_tiles(
         self, lane: int, scene: RasterScene, windows: Sequence[TileWindow], **options: Any
     ) -> Future[list[ReadTile]]:
-        """Return what `indexer.reader.read_tiles` will return; with vectors where the executor has encoders.
+        """Return the future result of `indexer.reader.read_tiles`; with vectors if the executor has encoders.
 
         Args:
             lane: As `submit`.
@@ -75,7 +74,7 @@ class LocalExecutor:
 
     @property
     def ahead(self) -> int:
-        """Few: what is read waits in memory, as pixels."""
+        """Few, because read tiles wait in memory as pixels."""
         return _AHEAD * self.lanes
 
     def submit(self, lane: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
@@ -86,7 +85,7 @@ class LocalExecutor:
     def read_tiles(
         self, lane: int, scene: RasterScene, windows: Sequence[TileWindow], **options: Any
     ) -> Future[list[ReadTile]]:
-        """Have a lane's thread read tiles; the job embeds them."""
+        """Read tiles in a lane's thread; the job embeds them."""
         return self.submit(lane, read_tiles, scene, windows, **options)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Connects to a Ray cluster, and finds out how many workers it has room for."""
+"""Connects to a Ray cluster, and determines how many workers fit."""
 
 import logging
 import os
@@ -11,26 +11,26 @@ from typing import Any
 from bandsight.errors import SettingsError, needs_extra
 
 LOCAL = "local"
-"""Address that means: start Ray on this machine, for this job only."""
+"""Address for starting Ray on this machine, for one job."""
 _CONNECT_S = 5.0
-# Ray's object store holds what is on its way, a few MB for each worker.
+# Ray's object store only has data in transit, a few MB per worker.
 _STORE_BYTES = 256 << 20
-# Of a cluster of one machine: Ray then listens on loopback only. Read when Ray is imported.
+# With a cluster of one machine, Ray listens on loopback only. This is read when Ray is imported.
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayOptions:
-    """Where and how a job runs on Ray."""
+    """Options of a job on Ray."""
 
     address: str = "auto"
     """HOST:PORT of the cluster's head; `auto` for the cluster that this machine belongs to, `local` for a new one."""
     workers: int | None = None
-    """How many workers; None for one on each GPU, or as many as the cluster's cores give."""
+    """Number of workers; None for one per GPU, or else as many as the cluster's cores allow."""
     cpus: float = 2.0
-    """Cores of each worker."""
+    """Number of cores of each worker."""
     gpus: bool = True
-    """Give each worker a GPU where the cluster has any."""
+    """Whether each worker gets a GPU, if the cluster has any."""
 
 
 def connect(address: str) -> tuple[ModuleType, bool]:
@@ -54,10 +54,10 @@ def connect(address: str) -> tuple[ModuleType, bool]:
 
 
 def check_address(address: str) -> ModuleType:
-    """Refuse an address that does not answer, for which Ray itself would try for minutes; return Ray.
+    """Check that an address answers, because Ray itself would retry for minutes; return Ray.
 
     Raises:
-        SettingsError: It is no address, or nothing answers there.
+        SettingsError: It is not an address, or does not answer.
         MissingExtraError: Ray is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -101,7 +101,7 @@ def check_address(address: str) -> ModuleType:
 
 
 def _sentence(error: Exception) -> str:
-    """Return an error of Ray in one line, that of another version with its way out."""
+    """Return an error of Ray as one line, with advice if the version differs."""
     text = " ".join(str(error).split())
     if text.startswith("Version mismatch"):
         return f"{text}; run this command with the versions of Ray and Python that the cluster has"
@@ -109,10 +109,10 @@ def _sentence(error: Exception) -> str:
 
 
 def room_for(ray: ModuleType, options: RayOptions) -> tuple[int, dict[str, float]]:
-    """Return how many workers to start, and what each of them needs of its machine.
+    """Return the number of workers to start, and the resources of each.
 
     Raises:
-        SettingsError: No machine of the cluster has enough.
+        SettingsError: No machine of the cluster has enough resources.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = options.gpus and any(node.get("GPU", 0) >= 1 for node in nodes)

@@ -1,4 +1,4 @@
-"""Runs calls on a Ray cluster: workers with an encoder each, lanes that steal from each other, retries."""
+"""Runs calls on a Ray cluster: workers with one encoder each, lanes that steal from each other, retries."""
 
 import pickle
 import threading
@@ -22,11 +22,11 @@ from indexer.reader import ReadTile, read_tiles
 from indexer.scene import RasterScene
 
 T = TypeVar("T")
-# Bundles of calls that a lane has before it: it runs one while the next is on its way.
+# Bundles of calls per lane: it runs one while the next one is transferred.
 _BUNDLES = 2
-# Calls under way for each lane: what is read comes back as vectors, a few kB a tile.
+# Submitted calls per lane; results are vectors, a few kB per tile.
 _AHEAD = 24
-# How long a job waits while it has no worker at all, and how often one may fail to start.
+# Maximum time that a job waits without any worker, and maximum number of failed starts of a worker.
 _NO_WORKER_S, _STARTS = 180.0, 3
 _LOOK_S = 1.0
 
@@ -38,25 +38,25 @@ class _Member:
     number: int
     actor: Any
     under_way: list[int]
-    """Bundles of each of its lanes."""
+    """Bundles of each lane."""
     live: bool = False
     lost: bool = False
     bundles: set[int] = field(default_factory=set)
 
 
 class RayExecutor:
-    """An `Executor` on a Ray cluster; its reads come back embedded."""
+    """An `Executor` on a Ray cluster; it returns embedded tiles."""
 
     def __init__(self, setup: WorkerSetup, options: RayOptions, progress: Progress | None = None) -> None:
-        """Connect, and begin to start workers.
+        """Connect, and start workers.
 
         Args:
-            setup: What workers need; `workers` is set here.
-            options: Where the cluster is, and how much of it to use.
-            progress: Is told when workers are lost, in another thread than that of the calls.
+            setup: Setup of the workers; `workers` is set here.
+            options: Address of the cluster, and the resources to use.
+            progress: Receives events about lost workers, in another thread than that of the calls.
 
         Raises:
-            SettingsError: There is no such cluster, or it has no room for a worker.
+            SettingsError: There is no such cluster, or it lacks resources for a worker.
             MissingExtraError: Ray is not installed.
         """
         self._ray, self._connected = connect(options.address)
@@ -87,7 +87,7 @@ class RayExecutor:
 
     @property
     def ahead(self) -> int:
-        """Enough that lanes have something to steal."""
+        """Enough for lanes to steal from each other."""
         return _AHEAD * self.lanes
 
     def submit(self, lane: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
@@ -97,12 +97,12 @@ class RayExecutor:
     def read_tiles(
         self, lane: int, scene: RasterScene, windows: Sequence[TileWindow], **options: Any
     ) -> Future[list[ReadTile]]:
-        """Read and embed tiles, on the worker of a lane unless another one is idle."""
+        """Read and embed tiles on a lane's worker, or on an idle one."""
         call = Call(function=read_tiles, args=(scene, windows), kwargs=options)
         return self._add(PendingCall(call=call, lane=lane % self.lanes, tiles=len(windows)))
 
     def close(self) -> None:
-        """Drop all calls, end the workers and leave the cluster."""
+        """Drop all calls, stop the workers and disconnect from the cluster."""
         with self._lock:
             if self._closed:
                 return
@@ -124,10 +124,10 @@ class RayExecutor:
     # The pool
 
     def _begin(self, number: int) -> _Member:
-        """Ask Ray for a worker; it begins once a machine has room for it."""
+        """Request a worker from Ray; it starts when a machine has the resources."""
         actor = (
             self._ray.remote(Worker)
-            # Each lane has two bundles, and one call more starts it.
+            # Two bundles per lane, and one more call that starts the worker.
             .options(**self._needs, max_concurrency=_BUNDLES * self._setup.readers + 1, max_restarts=0)
             .remote()
         )
@@ -136,7 +136,7 @@ class RayExecutor:
         return member
 
     def _await(self, ref: Any, then: Callable[["Future[bytes]"], None]) -> None:
-        """Have the executor's thread handle a result of Ray's."""
+        """Let the executor's thread handle a result from Ray."""
         ref.future().add_done_callback(lambda future: self._happened.put(lambda: then(future)))
 
     def _started(self, member: _Member, future: "Future[bytes]") -> None:
@@ -183,7 +183,7 @@ class RayExecutor:
         return pending.future
 
     def _fill(self) -> None:
-        """Send what waits to lanes that have room; with the lock."""
+        """Send waiting calls to lanes with free capacity; needs the lock."""
         lanes = [(member, lane) for member in self._members if member.live for lane in range(self._setup.readers)]
         for bundles in range(_BUNDLES):
             for member, lane in lanes:
@@ -235,7 +235,7 @@ class RayExecutor:
             _settle(one, found)
 
     def _lost(self, member: _Member, calls: list[PendingCall], error: Exception) -> None:
-        """Let the calls of a worker that has died run elsewhere, unless they may be why it died."""
+        """Retry the calls of a dead worker elsewhere, unless they may have caused its death."""
         for one in calls:
             one.attempts += 1
         given_up = [one for one in calls if one.exhausted]
@@ -250,7 +250,7 @@ class RayExecutor:
             one.future.set_exception(SceneError(f"{one.attempts} Ray workers died while they read it"))
 
     def _fail(self, error: Exception, calls: Sequence[PendingCall] = ()) -> None:
-        """End all calls with an error: the executor cannot continue."""
+        """Fail all calls, because the executor cannot continue."""
         failure = error if isinstance(error, ExecutorError) else ExecutorError(str(error))
         with self._lock:
             if self._failure is None:
@@ -261,7 +261,7 @@ class RayExecutor:
             one.future.set_exception(self._failure)
 
     def _follow(self) -> None:
-        """Handle what happens on the cluster, one thing after the other."""
+        """Handle events of the cluster, one after another."""
         while True:
             with suppress(Empty):
                 handle = self._happened.get(timeout=_LOOK_S)
@@ -299,5 +299,5 @@ def _settle(pending: PendingCall, answer: Answer) -> None:
 
 
 def _line(error: BaseException) -> str:
-    """Return the beginning of an error's text in one line."""
+    """Return the start of an error's message as one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

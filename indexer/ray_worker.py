@@ -26,31 +26,31 @@ from indexer.scene_task import PendingTile, Wavelengths
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSetup:
-    """How workers are set up; the same for all of them."""
+    """Setup of the workers, the same for all of them."""
 
     load: Callable[[], BatchEncoder]
-    """Loads the model; a module's function, with arguments that can be pickled."""
+    """Loads the model; a module-level function, with arguments that can be pickled."""
     digest: str
-    """Digest that the model must have."""
+    """Required digest of the model."""
     workers: int
-    """How many workers there are to be."""
+    """Number of workers."""
     readers: int
-    """Readers of each worker."""
+    """Number of readers of each worker."""
     batch_size: int = 64
-    """Tiles in one forward pass."""
+    """Tiles per forward pass."""
     isolate: bool = True
-    """Decode in processes of their own."""
+    """Whether to decode in separate processes."""
     roots: tuple[str, ...] = ()
     """With `isolate`: the only folders and files that readers may read."""
     time_limit_s: float = 120.0
-    """With `isolate`: for opening a scene, and for reading some of its tiles."""
+    """With `isolate`: time limit to open a scene, or to read a batch of tiles, seconds."""
     version: str = __version__
-    """Version of Bandsight that the job runs with."""
+    """Version of Bandsight of the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call of a module's function."""
+    """A call of a module-level function."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
@@ -58,13 +58,13 @@ class Call:
 
     @property
     def embeds(self) -> bool:
-        """Whether the worker embeds what it returns."""
+        """Whether the worker embeds the returned tiles."""
         return self.function is read_tiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a call has returned, or its error."""
+    """The result of a call, or its error."""
 
     value: Any = None
     error: Exception | None = None
@@ -73,11 +73,11 @@ class Answer:
 class Worker:
     """Reads tiles and embeds them; called by several threads at once.
 
-    Arguments and results are pickled here: an array that Ray has unpickled occupies its object store while it lives.
+    Arguments and results are pickled here, because an array unpickled by Ray occupies its object store while it lives.
     """
 
     def start(self, setup: WorkerSetup) -> bytes:
-        """Load the model; the answer is where it runs, for people, or an `ExecutorError`."""
+        """Load the model. Returns a message about its device, or an `ExecutorError`."""
         try:
             return _pickled(Answer(value=self._start(setup)))
         except BandsightError as error:
@@ -107,7 +107,7 @@ class Worker:
             pickled: A list of `Call`.
 
         Returns:
-            A list of `Answer` and what was found out, for people; or an answer with an `ExecutorError`.
+            A list of `Answer` and messages for the log; or an answer with an `ExecutorError`.
         """
         calls: list[Call] = pickle.loads(pickled)  # noqa: S301  (the job's own)
         begun = [self._begin(lane, call) for call in calls]
@@ -127,7 +127,7 @@ class Worker:
         return done
 
     def close(self) -> None:
-        """End the readers and the encoder's thread."""
+        """Stop the readers and the encoder's thread."""
         self._local.close()
         self._embedder.close()
 
@@ -146,7 +146,7 @@ def _answer(future: "Future[Any]") -> Answer:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an error that can be sent: those of libraries may hold anything."""
+    """Return an error that can be pickled, because errors of libraries may contain anything."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  (our own)
     except Exception:  # noqa: BLE001  (as above)
@@ -155,7 +155,7 @@ def _portable(error: Exception) -> Exception:
 
 
 class _Read:
-    """Tiles of one read on their way through the model."""
+    """Tiles of one read that are being embedded."""
 
     failed = False
 
@@ -169,16 +169,16 @@ class _Read:
     def embedded(
         self, pending: PendingTile, vector: NDArray[np.float32], cells: NDArray[np.uint8] | None = None
     ) -> None:
-        """Put a tile's vector, and the records of its cells, in the place of its pixels."""
+        """Replace a tile's pixels by its vector and the records of its cells."""
         kept = replace(pending.tile, pixels=NOTHING, vector=np.array(vector))
         self.tiles[pending.number] = kept if cells is None else replace(kept, cells=np.array(cells))
         self._left -= 1
 
     def finish(self, encode_s: float) -> bool:
-        """Return the tiles once all have vectors; say whether they have."""
+        """Return the tiles if all have vectors, and whether they have."""
         if self._left:
             return False
-        # The seconds are shared out where they are counted, with the first tile.
+        # The time is recorded with the first tile.
         if self.pending and encode_s:
             first = self.pending[0].number
             self.tiles[first] = replace(self.tiles[first], encode_s=encode_s)
@@ -191,18 +191,18 @@ class _Read:
 
 
 class Embedder:
-    """One thread that gives a model full batches of what several readers bring.
+    """A thread that passes the tiles of several readers to a model in full batches.
 
-    A batch that is not full waits for as long as something is being read, and no longer.
+    A partial batch waits only as long as tiles are being read.
     """
 
     def __init__(self, model: BatchEncoder, size: int, workers: int) -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
-            model: Embeds.
-            size: Tiles in one forward pass.
-            workers: How many workers there are: each reports so much less time, so that their sum is the mean.
+            model: Embeds the tiles.
+            size: Tiles per forward pass.
+            workers: Number of workers; each reports its time divided by this, so that the sum is the mean.
         """
         self._model, self._size, self._workers = model, size, workers
         self._batches = Batches(model, size, self)
@@ -227,18 +227,18 @@ class Embedder:
                 pass
 
     def notes(self) -> Sequence[str]:
-        """Return what was found out since the last time, for people."""
+        """Return new messages for the log."""
         with self._changed:
             notes, self._notes = self._notes, []
         return notes
 
     def expect(self) -> None:
-        """Know of a read that has begun."""
+        """Count a read that has started."""
         with self._changed:
             self._expected += 1
 
     def take(self, scene: RasterScene, read: "Future[list[ReadTile]]", done: "Future[list[ReadTile]]") -> None:
-        """Take what a read has brought, or its error."""
+        """Add the tiles of a read, or its error."""
         error = read.exception() if not read.cancelled() else ExecutorError("the worker has ended")
         wavelengths = tuple(band.wavelength_um for band in scene.raster.bands)
         cells = int(scene.record.tiling.get("cells", 0))
@@ -251,7 +251,7 @@ class Embedder:
             done.set_exception(error)
 
     def close(self) -> None:
-        """End the thread once it has nothing to do."""
+        """Stop the thread when it has nothing to do."""
         with self._changed:
             self._closed = True
             self._changed.notify()

@@ -19,15 +19,15 @@ Wavelengths = tuple[float, ...]
 
 
 class Embeddable(Protocol):
-    """What tiles are embedded for."""
+    """The owner of tiles to embed."""
 
     failed: bool
-    """Given up; its tiles need no vectors."""
+    """Whether it failed, so that its tiles need no vectors."""
 
     def embedded(
         self, pending: "PendingTile", vector: NDArray[np.float32], cells: NDArray[np.uint8] | None = None
     ) -> None:
-        """Take the vector of one of its tiles, and the records of its cells."""
+        """Store the vector and the cell records of one of its tiles."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -60,9 +60,9 @@ class SceneTask:
     turn: int = 0
     """Position in the job, so that consecutive scenes start with different readers."""
     in_parts: bool = False
-    """Some of it was handed out to be kept until all is there."""
+    """Whether some of its tiles have been checkpointed."""
     lease: str = ""
-    """What other jobs on this archive leave to this one until the scene is in the archive."""
+    """Leases that keep other jobs on this archive from indexing the scene too."""
     checkpoints: CheckpointFolder | None = None
     """Its checkpoints; owned by the writer."""
     failed: bool = False
@@ -83,7 +83,7 @@ class SceneTask:
 
     @property
     def cells(self) -> int:
-        """Number of cells along a side of a tile that get their own vectors; 0 for none."""
+        """Number of cells along each side of a tile with their own vectors; 0 for none."""
         return int(self.scene.record.tiling.get("cells", 0))
 
     @property
@@ -123,7 +123,7 @@ class SceneTask:
             del self._missing[pending.read]
 
     def step(self) -> Checkpoint:
-        """Return finished tiles for writing, and forget them."""
+        """Remove and return finished tiles for writing."""
         reads = sorted(read for read in self._pending if read not in self._missing)
         done = sorted((one for read in reads for one in self._pending.pop(read)), key=lambda one: one.number)
         vectors = [one.vector for one in done if one.vector is not None]

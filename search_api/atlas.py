@@ -1,4 +1,4 @@
-"""Routes for the archive at a glance: its atlas, what its points are coloured by, and what stands out."""
+"""Routes for the atlas: its points, values for colouring them, and the review of the archive."""
 
 import tempfile
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def stands_out(
     likeness: Annotated[float, Query(ge=0.5, le=1, description="Cosine of near-duplicates")] = LIKENESS,
     limit: Annotated[int, Query(ge=1, le=10_000, description="Most entries of each list")] = LISTED,
 ) -> Response:
-    """Return near-duplicates, outliers, what there is much of, and what is missing."""
+    """Return near-duplicates, outliers, over-represented groups and gaps."""
     return json_response(review(service.searcher, service.atlas.chart(), likeness=likeness, listed=limit))
 
 

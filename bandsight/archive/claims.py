@@ -1,6 +1,6 @@
-"""Whose files are under a prefix of object storage: one small object says it, so that no archive takes another's.
+"""Ownership of a prefix on object storage, recorded in one small object, so that archives cannot share a prefix.
 
-It holds the id of the archive, which its catalog has too. It is written before the catalog, where there is none.
+It contains the id of the archive, which is also in the catalog. For a new archive, it is written before the catalog.
 """
 
 import json
@@ -13,10 +13,10 @@ _WRITER = "writer.json"
 
 
 def claim(files: CachedObjects, archive_id: str) -> None:
-    """Take a prefix for an archive; to take it again is safe.
+    """Claim a prefix for an archive; claiming it again is safe.
 
     Raises:
-        ArchiveError: It is another archive's, or the storage refuses.
+        ArchiveError: It belongs to another archive, or the storage rejects the request.
         EngineUnavailableError: The storage does not respond.
     """
     if not files.objects.put(MARKER, json.dumps({"archive": archive_id}).encode(), new=True):
@@ -24,7 +24,7 @@ def claim(files: CachedObjects, archive_id: str) -> None:
 
 
 def check_free(files: CachedObjects) -> None:
-    """Refuse a prefix that an archive has, or that cannot be written; see `claim`."""
+    """Check that a prefix is free and writable; raises the errors of `claim`."""
     check_writable(files)
     owner = _owner(files)
     if owner is not None:
@@ -32,10 +32,10 @@ def check_free(files: CachedObjects) -> None:
 
 
 def check_own(files: CachedObjects, archive_id: str) -> None:
-    """Refuse a prefix that is not this archive's.
+    """Check that a prefix belongs to this archive.
 
     Raises:
-        ArchiveError: It is another one's, or nobody's, or the storage refuses.
+        ArchiveError: It belongs to another archive or to none, or the storage rejects the request.
         EngineUnavailableError: The storage does not respond.
     """
     owner = _owner(files)
@@ -52,7 +52,7 @@ def check_own(files: CachedObjects, archive_id: str) -> None:
 
 
 def check_writable(files: CachedObjects) -> None:
-    """Refuse a prefix that cannot be written; see `claim`."""
+    """Check that a prefix is writable; raises the errors of `claim`."""
     files.objects.put(_WRITER, b"{}")
 
 

@@ -1,1 +1,1 @@
-"""The archive at a glance: a map of its vectors in two dimensions, and what stands out on it."""
+"""The atlas: a map of an archive's vectors in two dimensions, and a review of its contents."""

@@ -1,4 +1,4 @@
-"""The atlas of an archive: made from a sample, extended with new tiles, kept in the archive's folder."""
+"""The atlas of an archive: built from a sample, extended with new tiles, stored in the archive's folder."""
 
 import io
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from bandsight.model.protocol import Encoder
 from bandsight.vectors.atomic_io import write_durably
 
 DEFAULT_SAMPLE, MAX_SAMPLE = 10_000, 50_000
-"""Tiles that are laid out by UMAP; all others are placed beside them."""
+"""Number of tiles laid out by UMAP; all others are placed next to similar ones of these."""
 _VERSION = 1
 _FILE = "atlas.npz"
 # Vectors read at a time.
@@ -31,36 +31,36 @@ _PART = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Atlas:
-    """A place for each tile, near those of similar tiles; a file of plain arrays, without pickles."""
+    """A position for each tile, near those of similar tiles; stored as plain arrays, without pickles."""
 
     ids: NDArray[np.int64]
-    """Tiles, ascending, shape (n,)."""
+    """Tile ids, ascending, shape (n,)."""
     points: Floats
-    """Their places, shape (n, 2)."""
+    """Positions of the tiles, shape (n, 2)."""
     found: NDArray[np.int32]
-    """Nearest of the sample to each, nearest first, shape (n, k)."""
+    """Nearest tiles of the sample for each tile, nearest first, shape (n, k)."""
     cosines: Floats
-    """Their cosines, shape (n, k)."""
+    """Cosines with these, shape (n, k)."""
     sample: NDArray[np.float16]
     """Vectors of the sample, kept because their tiles may be deleted, shape (m, dim)."""
     sample_points: Floats
-    """Places of the sample, shape (m, 2)."""
+    """Positions of the sample, shape (m, 2)."""
     sample_cluster: NDArray[np.int16]
-    """Cluster of each of the sample, shape (m,)."""
+    """Cluster of each tile of the sample, shape (m,)."""
     clusters: tuple[Cluster, ...]
     """The clusters, largest first."""
     model_digest: str
     """Model of the vectors."""
     created: str
-    """When the sample was laid out, RFC 3339."""
+    """Time when the sample was laid out, RFC 3339."""
 
     @property
     def cluster(self) -> NDArray[np.int16]:
-        """Cluster of each tile: that of the nearest of the sample, shape (n,)."""
+        """Cluster of each tile: that of its nearest tile of the sample, shape (n,)."""
         return self.sample_cluster[self.found[:, 0]] if len(self.ids) else np.empty(0, np.int16)
 
     def only(self, keep: NDArray[np.bool_]) -> "Atlas":
-        """Return the atlas of some of its tiles."""
+        """Return the atlas of a subset of its tiles."""
         return replace(
             self, ids=self.ids[keep], points=self.points[keep], found=self.found[keep], cosines=self.cosines[keep]
         )
@@ -74,14 +74,14 @@ def build(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> Atlas:
-    """Lay out a sample of the archive, place all other tiles beside it, and name the clusters.
+    """Lay out a sample of the archive, place all other tiles next to similar ones, and name the clusters.
 
     Args:
         archive: The archive.
         encoder: Encodes the words.
-        sample: How many tiles to lay out.
-        words: Sentences to name clusters by; ordinary kinds of places when empty.
-        seed: Of the random numbers.
+        sample: Number of tiles to lay out.
+        words: Sentences to name clusters by; if empty, common kinds of places.
+        seed: Seed of the random number generator.
 
     Raises:
         QueryError: The archive has no tiles.
@@ -113,12 +113,12 @@ def build(
 
 
 def extend(archive: Archive, atlas: Atlas, most: int | None = None) -> Atlas:
-    """Return the atlas of the tiles that the archive holds now: new ones placed, deleted ones gone.
+    """Update an atlas to the current tiles of the archive: new ones are placed, deleted ones removed.
 
     Args:
         archive: The archive.
-        atlas: Made earlier.
-        most: Place at most so many new tiles, the newest first; None for all.
+        atlas: The atlas to update.
+        most: Maximum number of new tiles to place, newest first; None for all.
     """
     now = archive.tile_ids(Filter())
     kept = atlas if np.array_equal(atlas.ids, now) else atlas.only(np.isin(atlas.ids, now, assume_unique=True))
@@ -134,7 +134,7 @@ def extend(archive: Archive, atlas: Atlas, most: int | None = None) -> Atlas:
         try:
             rows = archive.vectors(ids.tolist())
         except NotFoundError:
-            # A scene was deleted meanwhile.
+            # A scene has just been deleted.
             ids = np.setdiff1d(ids, archive.store.missing(ids.tolist()), assume_unique=True)
             rows = archive.vectors(ids.tolist())
         found, cosines = nearest(rows, sample)
@@ -146,12 +146,12 @@ def extend(archive: Archive, atlas: Atlas, most: int | None = None) -> Atlas:
 
 
 def path_of(archive: Archive) -> Path:
-    """Return where an archive keeps its atlas."""
+    """Return the path of an archive's atlas."""
     return archive.path / "atlas" / _FILE
 
 
 def save(archive: Archive, atlas: Atlas) -> Path:
-    """Keep an atlas in the archive's folder, in place of an earlier one, and return its file.
+    """Store an atlas in the archive's folder, replacing an earlier one, and return its file.
 
     Raises:
         ArchiveError: The folder cannot be written.
@@ -177,10 +177,10 @@ def save(archive: Archive, atlas: Atlas) -> Path:
 
 
 def load(archive: Archive) -> Atlas:
-    """Return the atlas that an archive keeps, as it was saved; see `extend`.
+    """Return the stored atlas of an archive, without tiles added since; see `extend`.
 
     Raises:
-        NotFoundError: There is none, it is of another model, or its file is damaged.
+        NotFoundError: There is none, it belongs to another model, or its file is damaged.
     """
     path = path_of(archive)
     advice = f"run: bandsight atlas build --archive {archive.path}"
@@ -209,7 +209,7 @@ def load(archive: Archive) -> Atlas:
 
 
 def extend_kept(archive: Archive) -> None:
-    """Bring the atlas that an archive keeps up to the newest commit; nothing happens where it keeps none.
+    """Update the stored atlas of an archive to the newest commit, if there is one.
 
     Raises:
         ArchiveError: The folder cannot be written.
@@ -222,6 +222,6 @@ def extend_kept(archive: Archive) -> None:
 
 
 def sizes(atlas: Atlas) -> list[int]:
-    """Return how many tiles each cluster has, and last those of none."""
+    """Return the number of tiles of each cluster, and last those without a cluster."""
     of = atlas.cluster
     return [*(int((of == number).sum()) for number in range(len(atlas.clusters))), int((of == NO_CLUSTER).sum())]

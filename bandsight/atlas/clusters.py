@@ -14,11 +14,11 @@ from bandsight.model.scoring import sentence_vectors
 Floats = NDArray[np.float32]
 
 NO_CLUSTER = -1
-"""The cluster of a point that lies between clusters."""
-# A cluster has at least this many of the sample, and this share of it.
+"""The cluster of points between clusters."""
+# Minimum number and share of a cluster's tiles in the sample.
 _LEAST, _SHARE = 10, 0.01
 _WORDS = 3
-# Words of the background that name no kind of place.
+# Background sentences that are no kind of place.
 _NO_PLACES = frozenset(
     {"cars", "people", "noise", "a satellite image", "an aerial photo", "a thermal image", "a radar image"}
 )
@@ -26,10 +26,10 @@ _NO_PLACES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A group of points that lie close together on the atlas."""
+    """A group of neighbouring points on the atlas."""
 
     name: str
-    """What it shows most, in words; no two clusters share one."""
+    """Description of what it shows, unique among the clusters."""
     words: tuple[str, ...]
     """The sentences that fit best, best first."""
     x: float
@@ -39,15 +39,15 @@ class Cluster:
 
 
 def words_of_places() -> list[str]:
-    """Return ordinary kinds of places, in words: what clusters are named by unless other words are given."""
+    """Return descriptions of common kinds of places, the default names of clusters."""
     return [one for one in background_sentences() if one not in _NO_PLACES]
 
 
 def cluster(points: Floats) -> NDArray[np.int16]:
-    """Return the cluster of each point, `NO_CLUSTER` between them; clusters are numbered by size, largest first.
+    """Return the cluster of each point, or `NO_CLUSTER`; clusters are numbered by size, largest first.
 
     Args:
-        points: Places of the sample, shape (n, 2).
+        points: Positions of the sample, shape (n, 2).
 
     Raises:
         BandsightError: scikit-learn is not installed.
@@ -70,14 +70,14 @@ def name(
 ) -> list[Cluster]:
     """Return the clusters with names, in the order of their numbers.
 
-    A word fits a cluster by the mean score of its tiles and by how far that lies above the mean of all clusters:
-    a word that fits everything names nothing.
+    A sentence fits a cluster if the mean score of its tiles is high, and higher than in other clusters: a sentence that
+    fits everything is no name.
 
     Args:
         encoder: Encodes the words.
         vectors: Unit vectors of the sample, shape (n, dim).
-        points: Their places, shape (n, 2).
-        of: The cluster of each, shape (n,).
+        points: Positions of the sample, shape (n, 2).
+        of: Cluster of each tile, shape (n,).
         words: Sentences, at least one.
     """
     numbers = range(int(of.max(initial=NO_CLUSTER)) + 1)
@@ -98,7 +98,7 @@ def name(
 
 
 def _free(words: Sequence[str], taken: set[str]) -> str:
-    """Return a name that is not taken: as few of the best words as tell it from the others."""
+    """Return a unique name, with as few of the best sentences as possible."""
     for count in range(1, len(words) + 1):
         if (title := ", ".join(words[:count])) not in taken:
             return title

@@ -1,4 +1,4 @@
-"""Lays out vectors in two dimensions: a sample by UMAP, all others beside their nearest of the sample."""
+"""Lays out vectors in two dimensions: a sample by UMAP, all others next to their nearest neighbours in the sample."""
 
 import warnings
 
@@ -10,27 +10,27 @@ from bandsight.errors import needs_extra
 Floats = NDArray[np.float32]
 
 NEAREST = 5
-"""Neighbours in the sample that decide where a vector lies."""
-# Neighbours of UMAP's graph, and rounds of its optimisation: its own defaults for this size.
+"""Number of neighbours in the sample that determine the position of a vector."""
+# Neighbours in UMAP's graph, and epochs of its optimisation: its defaults for this size.
 _NEIGHBOURS, _EPOCHS = 15, 200
-# Fewer vectors than this have no neighbourhoods worth the name: their two principal components are shown.
+# Fewer vectors have no meaningful neighbourhoods; their two principal components are used instead.
 _LEAST = 3 * _NEIGHBOURS
-# Rows whose cosines with the whole sample are in memory at a time: 1024 × 10,000 × 4 bytes = 40 MB.
+# Rows compared with the sample at a time: 1024 × 10,000 × 4 bytes = 40 MB.
 _BLOCK = 1024
 _SMALL = 1e-6
 
 
 def lay_out(vectors: Floats, seed: int = 0) -> Floats:
-    """Return a place for each vector, near those of similar vectors, in the square from -1 to 1.
+    """Return a position for each vector, near those of similar vectors, in the square from -1 to 1.
 
-    The same vectors and seed give the same places.
+    The same vectors and seed give the same positions.
 
     Args:
         vectors: Unit vectors, shape (n, dim).
-        seed: Of the random numbers.
+        seed: Seed of the random number generator.
 
     Returns:
-        Shape (n, 2).
+        Positions, shape (n, 2).
 
     Raises:
         BandsightError: umap-learn is not installed.
@@ -38,7 +38,7 @@ def lay_out(vectors: Floats, seed: int = 0) -> Floats:
     if len(vectors) < _LEAST:
         return _scaled(_principal(vectors))
     with needs_extra("atlas", "laying out the atlas"), warnings.catch_warnings():
-        # Notes on what is chosen on purpose here: one thread for a seed, and no index for later transforms.
+        # UMAP warns about two deliberate choices: one thread because of the seed, and no index for later transforms.
         warnings.simplefilter("ignore")
         from umap import UMAP
 
@@ -58,15 +58,15 @@ def lay_out(vectors: Floats, seed: int = 0) -> Floats:
 
 
 def nearest(rows: Floats, sample: Floats, count: int = NEAREST) -> tuple[NDArray[np.int64], Floats]:
-    """Return the vectors of a sample that are nearest to each row, by exact comparison.
+    """Return the nearest vectors of a sample for each row, by exact comparison.
 
     Args:
         rows: Unit vectors, shape (n, dim).
         sample: Unit vectors, shape (m, dim).
-        count: How many; fewer where the sample is smaller.
+        count: Number of neighbours; fewer if the sample is smaller.
 
     Returns:
-        Their positions in the sample and their cosines, both of shape (n, min(count, m)), nearest first.
+        Their indices in the sample and their cosines, both of shape (n, min(count, m)), nearest first.
     """
     count = min(count, len(sample))
     found, cosines = np.empty((len(rows), count), np.int64), np.empty((len(rows), count), np.float32)
@@ -81,30 +81,30 @@ def nearest(rows: Floats, sample: Floats, count: int = NEAREST) -> tuple[NDArray
 
 
 def place(found: NDArray[np.int64], cosines: Floats, points: Floats) -> Floats:
-    """Return the place of vectors among a sample: the mean of their nearest, of which nearer ones count more.
+    """Return the positions of vectors: the mean of their neighbours in the sample, weighted by similarity.
 
     Args:
-        found: Nearest of the sample, shape (n, k), nearest first.
-        cosines: With these, shape (n, k).
-        points: Places of the sample, shape (m, 2).
+        found: Nearest neighbours in the sample, shape (n, k), nearest first.
+        cosines: Cosines with these, shape (n, k).
+        points: Positions of the sample, shape (m, 2).
 
     Returns:
-        Shape (n, 2).
+        Positions, shape (n, 2).
     """
     distance = np.maximum(1 - cosines, 0)
     beyond = distance - distance[:, :1]
-    # As in UMAP's graph: the nearest counts fully, and the others by how much farther they are.
+    # As in UMAP's graph, the nearest one has full weight, and weights decrease with the additional distance.
     weight = np.exp(-beyond / np.maximum(beyond.mean(axis=1, keepdims=True), _SMALL))
-    # A vector of the sample lies where it was laid out.
+    # Vectors of the sample keep their positions.
     weight[distance[:, 0] < _SMALL, 1:] = 0
     weight /= weight.sum(axis=1, keepdims=True)
     return np.asarray((points[found] * weight[:, :, None]).sum(axis=1), np.float32)
 
 
 def _principal(vectors: Floats) -> Floats:
-    """Return the two principal components, shape (n, 2); zeros where there are fewer."""
+    """Return the first two principal components, shape (n, 2); zeros if there are fewer."""
     centred = vectors - vectors.mean(axis=0)
-    # Signs of singular vectors are arbitrary: the greatest weight of each is made positive.
+    # The signs of singular vectors are arbitrary, so make the largest weight of each positive.
     _, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     axes = directions[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
@@ -114,6 +114,6 @@ def _principal(vectors: Floats) -> Floats:
 
 
 def _scaled(points: Floats) -> Floats:
-    """Return points centred and scaled into the square from -1 to 1, with the same scale on both axes."""
+    """Centre points and scale them to the square from -1 to 1, with the same scale on both axes."""
     low, high = points.min(axis=0), points.max(axis=0)
     return np.asarray((points - (low + high) / 2) / max(float((high - low).max()) / 2, _SMALL), np.float32)

@@ -1,4 +1,4 @@
-"""What stands out in an archive: duplicates, outliers, what there is much of, and what is missing."""
+"""Review of an archive: duplicates, outliers, over-represented groups and gaps."""
 
 from collections import Counter
 from typing import Any
@@ -20,31 +20,31 @@ from bandsight.search.searcher import Searcher
 from bandsight.work import check_cancelled
 
 LIKENESS = 0.98
-"""Cosine from which on two tiles count as near-duplicates."""
+"""Minimum cosine of near-duplicates."""
 LISTED = 50
-"""Most entries of each list, by default."""
-# A tile is an outlier where it lies so many robust standard deviations farther from its nearest than usual.
+"""Default maximum number of entries in each list."""
+# A tile is an outlier if the distance to its nearest neighbour exceeds the median by this many robust deviations.
 _OUTLYING = 3.5
 _TO_SIGMA, _SMALL = 1.4826, 1e-4
-# Two scenes are duplicates of each other where this share of the smaller one's tiles are copies.
+# Two scenes are duplicates if this share of the smaller one's tiles are copies.
 _SCENE_SHARE = 0.5
-# A kind of place is missing where no tile is this likely to show it.
+# A kind of place is missing if no tile shows it with this probability.
 _UNSEEN = 0.1
-# A month holds much where it has this many times the even share.
+# A month is over-represented if it has this multiple of an even share.
 _MUCH = 3.0
 
 
 def review(
     searcher: Searcher, chart: Chart, *, likeness: float = LIKENESS, listed: int = LISTED, words: bool = True
 ) -> dict[str, Any]:
-    """Return what stands out, as JSON values; it reads every vector once or a few times.
+    """Return the review as JSON values; reads every vector once or a few times.
 
     Args:
         searcher: Archive and model.
-        chart: Its atlas.
-        likeness: Cosine from which on two tiles count as near-duplicates.
-        listed: Most entries of each list; counts are of all.
-        words: Say what outliers look like, and which kinds of places are missing; loads the model.
+        chart: The atlas of the archive.
+        likeness: Minimum cosine of near-duplicates.
+        listed: Maximum number of entries in each list; counts include all.
+        words: Describe outliers, and list missing kinds of places; loads the model.
 
     Raises:
         QueryError: There are too many near-duplicates to list.
@@ -73,7 +73,7 @@ def _scenes_of(archive: Archive, chart: Chart) -> NDArray[np.int64]:
 def _duplicates(archive: Archive, chart: Chart, pairs: Pairs, scene: NDArray[np.int64], listed: int) -> dict[str, Any]:
     copies, repeats = pairs.copies, pairs.repeats
     found: Counter[tuple[int, int]] = Counter()
-    # A tile of the smaller scene counts once, however many tiles of the other it is like.
+    # A tile of the smaller scene counts once, however many similar tiles the other one has.
     both = np.sort(np.stack([scene[pairs.first[copies]], scene[pairs.second[copies]]], axis=1), axis=1)
     sizes = Counter(scene.tolist())
     members: dict[tuple[int, int], tuple[set[int], set[int]]] = {}
@@ -117,7 +117,7 @@ def _duplicates(archive: Archive, chart: Chart, pairs: Pairs, scene: NDArray[np.
 
 
 def _best_of_each(pairs: Pairs, listed: int) -> list[int]:
-    """Return positions of pairs, copies first, then repeats, then look-alikes, each most alike first."""
+    """Return indices of pairs: copies first, then repeats, then look-alikes, each by decreasing similarity."""
     kind = np.where(pairs.copies, 0, np.where(pairs.repeats, 1, 2))
     chosen: list[int] = np.argsort(kind, kind="stable")[:listed].tolist()
     return chosen
@@ -125,7 +125,7 @@ def _best_of_each(pairs: Pairs, listed: int) -> list[int]:
 
 def _outliers(searcher: Searcher, chart: Chart, listed: int, *, words: bool) -> dict[str, Any]:
     atlas, archive = chart.atlas, searcher.archive
-    # The first of a tile of the sample is the tile itself.
+    # The nearest neighbour of a tile of the sample is the tile itself.
     near = atlas.cosines[:, 1:].mean(axis=1) if atlas.cosines.shape[1] > 1 else np.ones(len(atlas.ids), np.float32)
     middle = float(np.median(near)) if len(near) else 1.0
     spread = max(_SMALL, _TO_SIGMA * float(np.median(np.abs(near - middle))) if len(near) else _SMALL)
@@ -161,7 +161,7 @@ def _outliers(searcher: Searcher, chart: Chart, listed: int, *, words: bool) -> 
 
 
 def _frequent(chart: Chart) -> dict[str, Any]:
-    """Return how the tiles are spread over clusters, sensors and months; `effective` is the number of even ones."""
+    """Return the distribution of tiles over clusters, sensors and months, with the effective number of each."""
     cluster = chart.atlas.cluster
     names = [one.name for one in chart.atlas.clusters]
     months = [one for one in _months(chart.days) if one is not None]
@@ -211,7 +211,7 @@ def _missing_months(days: NDArray[np.int32]) -> dict[str, Any]:
 
 
 def _missing_words(searcher: Searcher) -> list[dict[str, Any]]:
-    """Return the ordinary kinds of places that no tile is likely to show, where the model has a calibration."""
+    """Return the common kinds of places that no tile is likely to show, if the model has a calibration."""
     missing = []
     for word in words_of_places():
         check_cancelled()

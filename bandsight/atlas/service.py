@@ -1,4 +1,4 @@
-"""The atlas as documents and arrays: what the API, the client and the command line have in common."""
+"""The atlas as documents and arrays, shared by the API, the client and the command line."""
 
 import threading
 from dataclasses import dataclass
@@ -21,32 +21,32 @@ from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, label_vectors
 
 MAX_POINTS = 1_000_000
-"""Most points that are sent; of more tiles, an even sample is."""
+"""Maximum number of points in a response; of more tiles, an even sample is sent."""
 PART = 100_000
-"""Points of a part."""
+"""Number of points in a part of the response."""
 NO_DAY = -(2**31)
-"""The day of a scene without a date."""
-# New tiles that are placed while somebody waits: some seconds of computing.
+"""Day of scenes without a date."""
+# Maximum number of new tiles placed during a request, which takes some seconds.
 _PLACED = 20_000
 _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chart:
-    """The atlas of one commit with what its points are coloured by."""
+    """The atlas of one commit, with the attributes for colouring its points."""
 
     atlas: Atlas
-    """The points that are sent."""
+    """The points in the response."""
     tiles: int
-    """How many tiles the archive has."""
+    """Number of tiles in the archive."""
     missing: int
-    """How many of them are newer than the atlas, and not placed."""
+    """Number of tiles that are newer than the atlas and have no position."""
     generation: int
     """The commit."""
     days: NDArray[np.int32]
-    """Day of each point since 1970, `NO_DAY` where unknown, shape (n,)."""
+    """Day of each point since 1970, `NO_DAY` if unknown, shape (n,)."""
     sensor: NDArray[np.uint16]
-    """Position of each point's sensor among `sensors`, shape (n,)."""
+    """Index of each point's sensor in `sensors`, shape (n,)."""
     sensors: tuple[str, ...]
     """Names of the sensors."""
 
@@ -54,7 +54,7 @@ class Chart:
         """Return a part of the points, column after column, little-endian.
 
         The columns are id (float64), x and y of each point (float32, two for each), day (int32), cluster (int16),
-        sensor (uint16): 24 bytes a point.
+        sensor (uint16): 24 bytes per point.
 
         Raises:
             QueryError: There is no such part.
@@ -74,11 +74,11 @@ class Chart:
 
     @property
     def parts(self) -> int:
-        """How many parts there are."""
+        """Number of parts."""
         return max(1, -(-len(self.atlas.ids) // PART))
 
     def document(self) -> dict[str, Any]:
-        """Return what describes the atlas as a whole, as JSON values."""
+        """Return the description of the atlas, as JSON values."""
         counts = sizes(self.atlas)
         return {
             "points": len(self.atlas.ids),
@@ -99,10 +99,10 @@ class Chart:
 
 
 class AtlasService:
-    """Answers requests about the atlas of an open archive; keeps it until the next commit, or the next build."""
+    """Handles requests about the atlas of an open archive; caches it until the next commit or build."""
 
     def __init__(self, searcher: Searcher) -> None:
-        """Prepare; the archive need not have an atlas yet."""
+        """Initialize; the archive may have no atlas yet."""
         self._searcher = searcher
         self._lock = threading.Lock()
         self._kept: tuple[tuple[int, int], Chart] | None = None
@@ -111,7 +111,7 @@ class AtlasService:
         """Return the atlas of the newest commit.
 
         Raises:
-            NotFoundError: The archive has none, or one of another model.
+            NotFoundError: The archive has none, or it belongs to another model.
         """
         archive = self._searcher.archive
         archive.refresh()
@@ -123,15 +123,15 @@ class AtlasService:
             return self._kept[1]
 
     def document(self) -> dict[str, Any]:
-        """Return what describes the atlas as a whole."""
+        """Return the description of the atlas."""
         return self.chart().document()
 
     def values(self, asked: AtlasValues) -> tuple[int, NDArray[np.float32]]:
-        """Return the commit, and a value for each point: a score, a class, or 1; NaN where the filters do not hold.
+        """Return the commit, and a value for each point: a score, a class, or 1; NaN if it fails the filters.
 
         Raises:
             NotFoundError: The archive has no atlas.
-            QueryError: The request cannot be used.
+            QueryError: The request is invalid.
         """
         if asked.q is not None and asked.labels is not None:
             raise QueryError("q, labels: found both; pass one of them")
@@ -155,10 +155,10 @@ class AtlasService:
 
 
 def chart_of(archive: Archive) -> Chart:
-    """Return the atlas that an archive keeps, with the tiles of the newest commit.
+    """Return the stored atlas of an archive, updated to the newest commit.
 
     Raises:
-        NotFoundError: The archive has none, or one of another model.
+        NotFoundError: The archive has none, or it belongs to another model.
     """
     atlas = extend(archive, load(archive), most=_PLACED)
     generation = archive.generation
@@ -194,7 +194,7 @@ def _sensors(scenes: SceneColumns) -> NDArray[np.uint16]:
 
 
 def _stamp(path: Path) -> int:
-    """Return the time of the atlas's file in ns, 0 where there is none."""
+    """Return the modification time of the atlas's file, ns; 0 if there is none."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

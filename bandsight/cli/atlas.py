@@ -1,4 +1,4 @@
-"""The commands about the archive at a glance: its atlas, and what stands out on it."""
+"""Commands for the atlas and the review of an archive."""
 
 import json
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ def review(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Report near-duplicates, outliers, what there is much of, and what is missing."""
+    """Report near-duplicates, outliers, over-represented groups and gaps."""
     from bandsight.atlas.review import review as reviewed
     from bandsight.atlas.service import chart_of
     from bandsight.cli.search import searcher_of

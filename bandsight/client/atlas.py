@@ -68,7 +68,7 @@ class AtlasBackend(Protocol):
         """Return a float32 for each point; `body` is an `AtlasValues`."""
 
     def review(self, likeness: float, limit: int) -> dict[str, Any]:
-        """Return what stands out."""
+        """Return the review of the archive."""
 
     def export(self, path: Path) -> None:
         """Write it as GeoParquet."""
@@ -95,7 +95,7 @@ class LocalAtlas:
         return self._service.values(validated(AtlasValues, body))[1].astype("<f4").tobytes()
 
     def review(self, likeness: float, limit: int) -> dict[str, Any]:
-        """Return what stands out."""
+        """Return the review of the archive."""
         from bandsight.atlas.review import review
 
         return review(self._searcher, self._service.chart(), likeness=likeness, listed=limit)
@@ -132,7 +132,7 @@ class RemoteAtlas:
         return bytes(self._send("POST", "/atlas/values", json=body).content)
 
     def review(self, likeness: float, limit: int) -> dict[str, Any]:
-        """Return what stands out."""
+        """Return the review of the archive."""
         made: dict[str, Any] = self._send("GET", "/atlas/review", params={"likeness": likeness, "limit": limit}).json()
         return made
 
@@ -166,7 +166,7 @@ class AtlasView:
         return np.frombuffer(self._backend.values(body), "<f4").astype(np.float32)
 
     def review(self, *, likeness: float = 0.98, limit: int = 50) -> dict[str, Any]:
-        """Return near-duplicates, outliers, what there is much of, and what is missing.
+        """Return near-duplicates, outliers, over-represented groups and gaps.
 
         Args:
             likeness: Cosine from which on two tiles count as near-duplicates.

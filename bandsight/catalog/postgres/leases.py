@@ -1,4 +1,4 @@
-"""Locks that several writers of one catalog share: PostgreSQL frees them when a writer's connection ends."""
+"""Locks between several writers of one catalog; PostgreSQL releases them when a writer's connection ends."""
 
 import threading
 import time
@@ -11,23 +11,23 @@ from sqlalchemy.exc import DBAPIError
 from bandsight.catalog.postgres.engine import Place, clear_errors
 from bandsight.errors import ArchiveLockedError
 
-# What is locked is named by a text; its schema makes the name that of one archive.
+# Locks are named by a text that includes the schema, so that each archive has its own.
 _KEY = "hashtextextended('bandsight.' || current_schema() || '.' || :name, 1)"
 _WRITERS = "writers"
 _LOOK_S = 0.5
-# A machine that has vanished without a word is given up after half a minute.
+# A machine that disappears without closing its connection is detected after half a minute.
 _KEEPALIVE = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4"
 
 
 def _open(engine: Engine) -> Connection:
-    """Open a connection that holds locks outside of transactions."""
+    """Open a connection for locks outside of transactions."""
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     connection.execute(text(_KEEPALIVE))
     return connection
 
 
 def _close(connection: Connection) -> None:
-    """Give up all locks of a connection, which does not go back to the pool."""
+    """Release all locks of a connection, which is not returned to the pool."""
     with suppress(DBAPIError):
         connection.execute(text("SELECT pg_advisory_unlock_all()"))
         connection.detach()
@@ -39,16 +39,16 @@ class WriterHold:
     """The right to write to an archive, alone or together with others; ends with `release` or the process."""
 
     def __init__(self, engine: Engine, place: Place, *, alone: bool, wait_s: float) -> None:
-        """Take it.
+        """Acquire the lock.
 
         Args:
             engine: The database.
             place: The catalog, for messages.
-            alone: Keep out all others; else only those that must be alone.
-            wait_s: How long to wait for others, seconds.
+            alone: Exclude all other writers instead of only those that must be alone.
+            wait_s: Maximum time to wait for others, seconds.
 
         Raises:
-            ArchiveLockedError: Another process has it.
+            ArchiveLockedError: Another process holds it.
         """
         with clear_errors(place):
             self._connection = _open(engine)
@@ -69,14 +69,13 @@ class WriterHold:
 
 
 class SceneLeases:
-    """Names that only one process works on at a time; safe to share between threads.
+    """Names that only one process works on at a time; thread-safe.
 
-    They save work and decide nothing: what two processes do at once after a restart of the server, the commit of the
-    second one leaves out.
+    Leases only save work: if two processes do the same work after a restart of the server, the second commit omits it.
     """
 
     def __init__(self, engine: Engine, place: Place) -> None:
-        """Lease nothing yet.
+        """Initialize without leases.
 
         Args:
             engine: The database.
@@ -88,7 +87,7 @@ class SceneLeases:
         self._held: Counter[str] = Counter()
 
     def take(self, name: str) -> bool:
-        """Lease a name, as often as one likes; return whether no other process has it.
+        """Lease a name, which may be repeated; return whether no other process has it.
 
         Raises:
             EngineUnavailableError: The database does not answer.
@@ -99,7 +98,7 @@ class SceneLeases:
             return taken
 
     def give_back(self, name: str) -> None:
-        """End a lease; one that ended with its connection is forgotten."""
+        """End a lease, if its connection still exists."""
         with self._lock:
             if self._held[name] > 0:
                 self._held[name] -= 1
@@ -126,7 +125,7 @@ class SceneLeases:
                     broken.close()
         connection = _open(self._engine)
         for held in self._held.elements():
-            # Where nobody else has it by now.
+            # If no other process has leased it.
             _ask(connection, "pg_try_advisory_lock", held)
         self._connection = connection
         return _ask(connection, function, name)
