@@ -62,7 +62,7 @@ class SceneTask:
     in_parts: bool = False
     """Whether some of its tiles have been checkpointed."""
     lease: str = ""
-    """Leases that keep other jobs on this archive from indexing the scene too."""
+    """Name of the lease that keeps other jobs on this archive from indexing the scene too; empty for none."""
     checkpoints: CheckpointFolder | None = None
     """Its checkpoints; owned by the writer."""
     failed: bool = False

@@ -234,7 +234,7 @@ def test_a_saved_search_is_exported_as_of_its_generation_with_the_removed_hits(t
         now = client.get(link)
         assert len(now.json()["features"]) == 10
         assert now.json()["features"] != then["features"]
-        assert (now.headers["bandsight-generation"], now.headers["bandsight-registered-generation"]) == ("5", "3")
+        assert (now.headers["bandsight-generation"], now.headers["bandsight-saved-generation"]) == ("5", "3")
         assert now.headers["bandsight-gone"] == str(len(of_scene))
         assert now.json()["gone"] == of_scene
 
