@@ -14,7 +14,7 @@ from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, Plai
 from bandsight.errors import QueryError
 
 atlas_app = typer.Typer(
-    help="A map of all tiles by how alike they are, and what stands out on it.",
+    help="A map of all tiles by similarity, and a review of the archive.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

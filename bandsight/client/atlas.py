@@ -1,4 +1,4 @@
-"""The archive at a glance from Python."""
+"""The atlas from Python."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
