@@ -5,7 +5,6 @@
 
 import argparse
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,18 @@ from numpy.typing import NDArray
 
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
-from bandsight.geo.footprint import footprint
+from bandsight.geo.footprint import footprint, footprints
 from bandsight.model import load_model
+from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import sentence_vectors
 from bandsight.raster.bands import BandRef
 from bandsight.search.recall_queries import sentences
+from bench.engine.made_up import MadeUp
 
 _TILES, _TILE_PX, _GSD_M = 20, 128, 10.0
 _SCENES_PER_COMMIT = 20
 _COLLECTIONS = ("sentinel2_l2a", "landsat_l2", "naip")
 _BANDS = (("B02", 0.49), ("B03", 0.56), ("B04", 0.665), ("B08", 0.842))
-# Number of cluster centres, and standard deviation of tiles around theirs, per component.
-_CLUSTERS, _NOISE = 2000, 0.04
 
 
 def main() -> None:
@@ -40,13 +39,13 @@ def fill(path: Path, tiles: int) -> None:
     """Add the missing scenes to an archive, compact it, and build its search index."""
     encoder = load_model("embedded", "cpu")
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
-    scenes = -(-tiles // _TILES**2)
+    scenes, vectors = -(-tiles // _TILES**2), made_up(encoder, tiles)
     with ArchiveWriter.open_or_create(path, identity) as archive:
         known = {scene.key for scene in archive.scenes()}
         for first in range(0, scenes, _SCENES_PER_COMMIT):
             numbers = [n for n in range(first, min(first + _SCENES_PER_COMMIT, scenes)) if _key(n) not in known]
             if numbers:
-                archive.add([scene(n, encoder.dim) for n in numbers])
+                archive.add([scene(n, vectors) for n in numbers])
                 print(f"{archive.tile_count:,} tiles", flush=True)
         # Every commit wrote a vector file of its own.
         print(archive.compact(), flush=True)
@@ -54,7 +53,7 @@ def fill(path: Path, tiles: int) -> None:
             print(archive.optimize(sentence_vectors(encoder, sentences())), flush=True)
 
 
-def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]:
+def scene(number: int, vectors: MadeUp) -> tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]:
     """Return a scene with its tiles and vectors; `number` is the random seed."""
     rng = np.random.default_rng(number)
     zone, north = int(rng.integers(1, 61)), bool(rng.random() < 0.7)
@@ -64,23 +63,22 @@ def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray
     top = step * int(rng.integers(20, 270)) if north else 10_000_000 - step * int(rng.integers(20, 200))
     crs, transform = f"EPSG:{(32600 if north else 32700) + zone}", (_GSD_M, 0.0, left, 0.0, -_GSD_M, top)
     whole = footprint(transform, crs, 0, 0, side, side)
-    tiles = []
-    for row in range(_TILES):
-        for col in range(_TILES):
-            place = footprint(transform, crs, col * _TILE_PX, row * _TILE_PX, _TILE_PX, _TILE_PX)
-            tiles.append(
-                TileRecord(
-                    cell=f"{crs}/{_TILE_PX * _GSD_M:g}/{left}_{top}_{row}_{col}",
-                    scale=1,
-                    col_off=col * _TILE_PX,
-                    row_off=row * _TILE_PX,
-                    width=_TILE_PX,
-                    height=_TILE_PX,
-                    valid_fraction=1.0,
-                    geometry=place.geometry,
-                    boxes=place.boxes,
-                )
-            )
+    places = [(row, col) for row in range(_TILES) for col in range(_TILES)]
+    windows = [(float(col * _TILE_PX), float(row * _TILE_PX), float(_TILE_PX), float(_TILE_PX)) for row, col in places]
+    tiles = [
+        TileRecord(
+            cell=f"{crs}/{_TILE_PX * _GSD_M:g}/{left}_{top}_{row}_{col}",
+            scale=1,
+            col_off=col * _TILE_PX,
+            row_off=row * _TILE_PX,
+            width=_TILE_PX,
+            height=_TILE_PX,
+            valid_fraction=1.0,
+            geometry=place.geometry,
+            boxes=place.boxes,
+        )
+        for (row, col), place in zip(places, footprints(transform, crs, windows), strict=True)
+    ]
     href = f"/scenes/{number:06d}.tif"
     record = SceneRecord(
         key=_key(number),
@@ -104,15 +102,14 @@ def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray
         geometry=whole.geometry,
         boxes=whole.boxes,
     )
-    noise = rng.normal(0, _NOISE, (len(tiles), dim)).astype(np.float32)
-    rows = _cluster_centers(dim)[rng.integers(0, _CLUSTERS, len(tiles))] + noise
-    return record, tiles, np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+    return record, tiles, vectors.images(len(tiles), number + 1)
 
 
-@cache
-def _cluster_centers(dim: int) -> NDArray[np.float32]:
-    rows = np.random.default_rng(0).normal(size=(_CLUSTERS, dim))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+def made_up(encoder: Encoder, tiles: int) -> MadeUp:
+    """Return made-up images that vary in the directions in which the model's sentences vary."""
+    texts = sentence_vectors(encoder, sentences())
+    _, _, axes = np.linalg.svd(texts - texts.mean(axis=0))
+    return MadeUp(encoder.dim, tiles, np.asarray(axes, np.float32))
 
 
 def _key(number: int) -> str:

@@ -26,8 +26,14 @@ _QUERIES_SEED = 99_999_999
 class MadeUp:
     """Draws image and sentence vectors of one synthetic model."""
 
-    def __init__(self, dim: int, rows: int) -> None:
-        """Draw cones, clusters and spectrum for an archive of some size."""
+    def __init__(self, dim: int, rows: int, axes: NDArray[np.float32] | None = None) -> None:
+        """Draw cones, clusters and spectrum for an archive of some size.
+
+        Args:
+            dim: Length of a vector.
+            rows: Size of the archive.
+            axes: Orthogonal directions of decreasing variance, shape (dim, dim), instead of random ones.
+        """
         rng = np.random.default_rng(0)
         clusters = max(50, rows // _ROWS_A_CLUSTER)
         spectrum = (np.arange(dim) + _FIRST) ** -_FALL
@@ -39,7 +45,7 @@ class MadeUp:
         self._share = share / share.sum()
         self._spread = rng.uniform(*_SPREAD, clusters).astype(np.float32)
         turn, _ = np.linalg.qr(np.random.default_rng(9).standard_normal((dim, dim)))
-        self._turn = turn.astype(np.float32)
+        self._turn = turn.astype(np.float32) if axes is None else axes
 
     def images(self, count: int, seed: int) -> NDArray[np.float32]:
         """Return unit vectors, shape (count, dim)."""
