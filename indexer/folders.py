@@ -1,16 +1,18 @@
 """Groups files in folders and zips into scenes: one per raster, except for band files that belong together."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from bandsight.errors import SceneError
 from bandsight.raster.drivers import in_zip, local_file, place_in_zip
 from bandsight.sensors.groups import group_bands
 from bandsight.sensors.profile import Profile
 from indexer.product_metadata import is_product_folder
-from indexer.sidecar_files import zip_names
+from indexer.sidecar_files import read_text, zip_names
 from indexer.source import Source
 from indexer.unreadable import unreadable
 
@@ -31,6 +33,8 @@ _RESOLUTION = re.compile(r"_(\d\d)m$")
 # Folder per resolution in Sentinel-2 L2A, also if the product is incomplete.
 _RESOLUTION_FOLDER = re.compile(r"R(\d\d)m")
 _GRANULE = "GRANULE"
+# Names of static catalogues (STAC, best practices).
+_CATALOGUES = ("catalog.json", "collection.json")
 # Layout of Sentinel-2 on AWS: tiles/33/U/UU/2022/2/16/0.
 _TILE = re.compile(r"/tiles/(\d{1,2}/[A-Z]/[A-Z]{2})/(\d{4}/\d{1,2}/\d{1,2})/(\d+)$")
 
@@ -53,6 +57,28 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
         )
         if wanted and _is_measurement(path) and path.is_file():
             yield path
+
+
+def catalogues(folder: Path) -> Iterator[Path]:
+    """Yield the topmost STAC catalogues and collections in a folder and its subfolders; none for a file."""
+    for inside, below, names in os.walk(folder):
+        found = next(
+            (Path(inside, name) for name in _CATALOGUES if name in names and _is_stac(Path(inside, name))), None
+        )
+        if found is not None:
+            # Those below belong to it.
+            below.clear()
+            yield found
+        below.sort()
+
+
+def _is_stac(file: Path) -> bool:
+    """Return whether a JSON file is STAC, of any version."""
+    try:
+        said = json.loads(read_text(file))
+    except (SceneError, ValueError):
+        return False
+    return isinstance(said, dict) and "stac_version" in said and "links" in said
 
 
 def swaths_without_images(folder: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import check_remote, is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
-from indexer.folders import PACKED, SUFFIXES, folder_files, scenes_of, swaths_without_images, zip_files
+from indexer.folders import PACKED, SUFFIXES, catalogues, folder_files, scenes_of, swaths_without_images, zip_files
 from indexer.source import Source
 from indexer.stac_query import StacQuery
 from indexer.unreadable import swath_problem, unreadable
@@ -47,7 +47,9 @@ def find_scenes(
             elif is_remote(entry) or subdataset(entry):
                 sources.append(Source(name=raster_path(entry).name or entry, hrefs=(entry,)))
             else:
-                files.update(dict.fromkeys(_local(Path(entry).expanduser().absolute(), sources)))
+                path = Path(entry).expanduser().absolute()
+                catalogued = _catalogued(path, known, sources)
+                files.update((file, None) for file in _local(path, sources) if str(file) not in catalogued)
         except SceneError as error:
             sources.append(_unreadable(entry, error))
         except OSError as error:
@@ -70,6 +72,22 @@ def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery, sources:
 
     items = search_items(entry[len(_STAC) :], query) if entry.startswith(_STAC) else items_of(entry, unread)
     return (source_of(item, profiles) for item in items)
+
+
+def _catalogued(path: Path, profiles: Sequence[Profile], sources: list[Source]) -> set[str]:
+    """Append the scenes of STAC catalogues in a folder, and return the files they name, which are no other scenes."""
+    found: set[str] = set()
+    for catalogue in catalogues(path) if path.is_dir() else ():
+        # Imported lazily, because it takes longer than everything else.
+        from indexer.stac import asset_hrefs, items_of, source_of
+
+        try:
+            for item in items_of(str(catalogue), lambda name, error: sources.append(_unreadable(name, error))):
+                sources.append(source_of(item, profiles))
+                found |= asset_hrefs(item)
+        except SceneError as error:
+            sources.append(_unreadable(str(catalogue), error))
+    return found
 
 
 def check_inputs(inputs: Iterable[str]) -> None:

@@ -142,6 +142,11 @@ def source_of(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
         return Source(name=str(item.id), hrefs=(item.get_self_href() or str(item.id),), problem=str(problem))
 
 
+def asset_hrefs(item: pystac.Item) -> set[str]:
+    """Return the hrefs of all assets of an item, also of those that hold no scene."""
+    return {href(asset) for asset in item.assets.values()}
+
+
 def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     assets = data_assets(item, profiles)
     hrefs = {key: href(asset) for key, asset in assets.items()}

@@ -296,3 +296,41 @@ def test_an_interval_is_kept_searched_by_overlap_and_given_back(tmp_path, archiv
     june, july = datetime(2020, 6, 1, tzinfo=UTC), datetime(2020, 7, 1, tzinfo=UTC)
     assert found(june, july) == found(None, datetime(2020, 1, 1, tzinfo=UTC)) == found(None, None) > 0
     assert found(datetime(2021, 1, 1, tzinfo=UTC), None) == found(None, datetime(2019, 12, 31, tzinfo=UTC)) == 0
+
+
+@pytest.mark.parametrize("version", ["0.6.2", "0.8.1", "1.1.0"])
+@pytest.mark.parametrize("below", ["", "stac"])
+def test_a_catalogue_in_a_folder_is_read_and_its_files_are_no_other_scenes(scene, version, below):
+    folder = scene / below
+    folder.mkdir(exist_ok=True)
+    base = "../data/" if below else "data/"
+    write(scene / "data" / "TCI.tif", picture(3, 64, 64))
+    write(scene / "ortho" / "beside.tif", picture(3, 64, 64))
+    (folder / "item.json").write_text(json.dumps(item("S2B", base, old=version < "1")))
+    catalogue = {
+        "stac_version": version,
+        "id": "c",
+        "description": "c",
+        "links": [{"rel": "item", "href": "item.json"}],
+    }
+    if version >= "1":
+        catalogue["type"] = "Catalog"
+    (folder / "catalog.json").write_text(json.dumps(catalogue))
+    found = {source.name: source for source in find_scenes([scene])}
+    assert set(found) == {"S2B", "beside.tif"}
+    assert not any(source.problem for source in found.values())
+    (direct,) = find_scenes([folder / "catalog.json"])
+    assert found["S2B"].hrefs == direct.hrefs
+    assert open_scene(direct, "key", tiling={}).record.datetime.isoformat() == "2022-02-16T10:21:01+00:00"
+
+
+def test_a_catalogue_of_which_nothing_is_there_is_reported_and_other_json_is_not(tmp_path):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    (tmp_path / "catalog.json").write_text('{"books": []}')
+    assert [source.problem for source in find_scenes([tmp_path])] == [""]
+    links = [{"rel": "child", "href": "gone/catalog.json"}]
+    old = {"stac_version": "0.6.2", "id": "c", "description": "c", "links": links}
+    (tmp_path / "catalog.json").write_text(json.dumps(old))
+    problems = [source.problem for source in find_scenes([tmp_path])]
+    assert sum("no such file" in problem for problem in problems) == 1
+    assert len(problems) == 2

@@ -503,7 +503,18 @@ def test_colours_and_descriptions_in_any_order_are_recognised(
     assert (found.profile.name, [matched.index for matched in found.bands]) == (profile, indexes)
 
 
-@pytest.mark.parametrize("name", ["campus_dem_survey_2020.tif", "red_river.tif", "SR_notes.tif", "st_louis.tif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "campus_dem_survey_2020.tif",
+        "dem_zones.tif",
+        "dem_boolean_crs.tif",
+        "slope_dem.tif",
+        "red_river.tif",
+        "SR_notes.tif",
+        "st_louis.tif",
+    ],
+)
 def test_words_within_longer_names_are_ignored(name: str) -> None:
     with pytest.raises(SensorError, match="nothing says which bands"):
         match([_info(f"x/{name}", 1, "float32")])
