@@ -18,9 +18,11 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.model.scoring import ScoreScale
 from bandsight.search.by_cell import POOL, CellScorer
+from bandsight.search.diversity import mmr
 from bandsight.search.recall_check import RecallCheck
 from bandsight.search.scorers import Scorer
 from bandsight.search.searcher import FamilyScales
+from bandsight.vectors.port import Choice
 from bandsight.vectors.scores import Ranked, best
 
 GroupBy = Literal["scene", "place", "collection", "sensor"]
@@ -87,23 +89,6 @@ def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
             counts[group] += 1
         chosen.append(hit)
     return chosen
-
-
-def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diversity: float) -> list[int]:
-    """Return the positions of k candidates by maximal marginal relevance.
-
-    A candidate's gain is (1 - diversity) × score - diversity × its highest cosine with those already selected.
-    """
-    left = list(range(len(scores)))
-    nearest = np.zeros(len(scores), np.float32)
-    taken: list[int] = []
-    while left and len(taken) < k:
-        gains = (1 - diversity) * scores[left] - diversity * nearest[left]
-        best = left.pop(int(np.argmax(gains)))
-        similarities = vectors @ vectors[best]
-        nearest = similarities if not taken else np.maximum(nearest, similarities)
-        taken.append(best)
-    return taken
 
 
 class _CoveredArea:
@@ -340,24 +325,16 @@ def find(
     def answer(view: View) -> Page:
         view.checked(scorer.directions)
         # The filter is evaluated once, for both the ranking and the count.
-        among = _among(where, cursor, only)
-        parts = [] if families is None else families.split(archive, view.scene_columns)
-        chosen = [(view.choose(Filter(all_of=(among, part))), scale) for part, scale in parts if len(parts) > 1]
-        chosen = chosen or [(view.choose(among), parts[0][1] if parts else ScoreScale())]
+        choices = _choices(archive, view, _among(where, cursor, only), families)
         cells = CellScorer(scorer, view.cells) if by_cell else None
-        total = sum(choice.count for choice, _ in chosen)
+        total = sum(choice.count for choice, _ in choices)
         count = total if cells is None or exact else min(total, POOL)
 
-        def ranked(n: int, *, exact: bool) -> Ranked:
-            found = [((cells or scorer).rank(choice, view.vectors, n, exact=exact), scale) for choice, scale in chosen]
-            ids, scores = zip(*((ids, scale.scores(scores)) for (ids, scores), scale in found), strict=True)
-            return (ids[0], scores[0]) if len(found) == 1 else best(np.concatenate(ids), np.concatenate(scores), n)
-
         def rank(n: int) -> Ranked:
-            found = ranked(n, exact=exact)
+            found = _ranked(choices, cells or scorer, view, n, exact=exact)
             # Without an index, every search is exact.
             if check is not None and cells is None and not exact and archive.store.index_figures["index"] != "none":
-                check.offer(found, lambda count: ranked(count, exact=True))
+                check.offer(found, lambda count: _ranked(choices, scorer, view, count, exact=True))
             return found
 
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
@@ -375,6 +352,25 @@ def find(
         return Page(hits=hits, next=end, matched=count, generation=view.generation)
 
     return archive.read(answer)
+
+
+def _choices(
+    archive: Archive, view: View, among: Filter, families: FamilyScales | None
+) -> list[tuple[Choice, ScoreScale]]:
+    """Return the tiles that pass a filter, separately for each scale of scores."""
+    parts = [] if families is None else families.split(archive, view.scene_columns)
+    if len(parts) > 1:
+        return [(view.choose(Filter(all_of=(among, part))), scale) for part, scale in parts]
+    return [(view.choose(among), parts[0][1] if parts else ScoreScale())]
+
+
+def _ranked(
+    choices: Sequence[tuple[Choice, ScoreScale]], scorer: Scorer | CellScorer, view: View, n: int, *, exact: bool
+) -> Ranked:
+    """Return the n best tiles of all choices, by their scaled scores."""
+    found = [(scorer.rank(choice, view.vectors, n, exact=exact), scale) for choice, scale in choices]
+    ids, scores = zip(*((ids, scale.scores(scores)) for (ids, scores), scale in found), strict=True)
+    return (ids[0], scores[0]) if len(found) == 1 else best(np.concatenate(ids), np.concatenate(scores), n)
 
 
 def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:
