@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 _ANY = Filter()
 # Number of filters whose scene masks are cached.
 _KEPT = 32
-# So many runs are looked at tile by tile at once, without looking at their parts first.
+# Up to this number of runs are tested tile by tile, without testing their parts first.
 _FEW_RUNS = 64
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -210,7 +210,7 @@ def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mas
 
 
 def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask:
-    """Decide by runs that lie in the area or beside it as a whole, in the others by boxes, by footprints last."""
+    """Test runs as a whole if possible, then boxes of tiles, and footprints last."""
     count = len(view.tiles)
     if not count:
         return np.zeros(0, bool)
@@ -222,7 +222,7 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
     if not len(mixed):
         return mask
     if len(mixed) > _FEW_RUNS:
-        # A run that begins in one scene and ends in another has wide bounds: its parts are looked at next.
+        # A run that starts in one scene and ends in another has wide bounds, so test its parts next.
         fine = view.tiles.zones(view.bounds, FINE)
         inside, mixed = _split(fine, rows_of(mixed, fine.least.shape[1], RUN // FINE), area)
         mask[rows_of(inside, count, FINE)] = True
@@ -245,7 +245,7 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
 
 
 def _split(zones: Zones, runs: NDArray[np.intp], area: Area) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which of some runs lie in an area as a whole, and which others may meet it."""
+    """Return the runs that are within an area, and the others that may intersect it."""
     low, high = zones.least[:, runs], zones.greatest[:, runs]
     maybe = _may_meet(low, high, area)
     sides = np.concatenate([low[:2, maybe], high[2:, maybe]]).T.astype(np.float64)

@@ -1,7 +1,7 @@
-"""Remembers which large derived files were compared with their checksums, so that opening an archive reads them once.
+"""Records which large derived files have been verified, so that they are not read again whenever an archive is opened.
 
-`index/checked.json` names a file's size, time of change, inode and checksum. A file that is changed or replaced by
-anything but the disk itself has others. `bandsight verify` does not ask here; it reads every file.
+`index/checked.json` has each file's size, modification time, inode and checksum. These change if the file is modified
+or replaced, but not if the disk damages it. `bandsight verify` ignores this record and reads every file.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from bandsight.durable import flush
 
 _NAME = "checked.json"
-# Smaller files are read in less time than it takes to think about it.
+# Smaller files are read so fast that a record is not worthwhile.
 _LARGE = 8 << 20
 
 Mark = list[int | str]
@@ -23,11 +23,11 @@ class CheckedFiles:
     """The files of one folder."""
 
     def __init__(self, folder: Path, large: int = _LARGE) -> None:
-        """Name the folder, and from which size on its files are remembered, bytes."""
+        """Initialize with the folder, and the minimum size of files to record, bytes."""
         self._path, self._large = folder / _NAME, large
 
     def sound(self, file: Path, expected: str, checksum: Callable[[], str]) -> bool:
-        """Return whether a file has a checksum, which is only computed where that is not known.
+        """Return whether a file has a checksum; it is computed only if there is no record.
 
         Args:
             file: The file, in this folder.
@@ -45,7 +45,7 @@ class CheckedFiles:
         if checksum() != expected:
             return False
         with suppress(OSError):
-            # What is remembered must be on the disk, and not only in memory. A folder may be read-only.
+            # The file must be durable before it is recorded. The folder may be read-only.
             flush(file)
             if _mark(file, expected) == before:
                 self._remember(file.name, before)

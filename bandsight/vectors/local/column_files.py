@@ -1,11 +1,11 @@
-"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is written again.
+"""Attribute columns on disk, one file per segment; derived from the catalog, so a damaged file is written again.
 
-Layout of version 3, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
-header's 64 bytes, 16 bytes that tell which fields it has; then column by column, each from a multiple of 64 bytes on:
-the sides of each tile's box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the
-sides of both boxes (float64), and each registered field (float64, NaN where unknown). Version 2 has zeros for the 16
-bytes, and the fields valid_fraction and cloud_fraction. A file of other fields than today's does not count. Opened,
-columns are memory-mapped, so that only what filters read takes memory.
+Layout of version 3, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of everything after the
+header of 64 bytes, 16 bytes that identify the fields; then the columns, each starting at a multiple of 64 bytes: the
+sides of each tile's box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the
+sides of both boxes (float64), and each registered field (float64, NaN if unknown). Version 2 has zeros for the 16
+bytes, and the fields valid_fraction and cloud_fraction. A file with other fields than the current ones is ignored.
+Columns are memory-mapped, so that only what filters read takes memory.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ _MAGIC, _VERSION = b"BSCOLUMN", 3
 _FIELDS_OF_VERSION_2 = ("valid_fraction", "cloud_fraction")
 _HEADER = struct.Struct("<8sII32s16s")
 _ALIGN, _PART = 64, 1 << 20
-# Name, type and number of each column; fields come after them.
+# Name, type and number of each column; fields follow.
 _LAYOUT = (("bounds", "<f4", 4), ("ids", "<i8", 1), ("scene_ids", "<i8", 1), ("boxes", "<f8", 8))
 
 
 def save_columns(path: Path, columns: TileColumns) -> None:
-    """Write columns beside their segment's name; where the disk refuses, they are computed again at the next start."""
+    """Write the columns of a segment; if this fails, they are computed again at the next start."""
     body = bytearray(_size(len(columns)))
     values = dict(_views(np.frombuffer(body, np.uint8), len(columns)))
     values["bounds"][:] = rounded_outwards(columns.boxes)
@@ -49,11 +49,11 @@ def save_columns(path: Path, columns: TileColumns) -> None:
 
 
 def load_columns(path: Path, ids: NDArray[np.int64], checked: CheckedFiles | None = None) -> TileColumns | None:
-    """Return the columns of a segment's tiles, memory-mapped, or None when their file is gone, damaged or does not fit.
+    """Return the memory-mapped columns of a segment; None if the file is missing, damaged or does not match.
 
     Args:
         path: Folder and name of the segment.
-        ids: Its tile ids.
+        ids: Tile ids of the segment.
         checked: Files that need not be read again.
     """
     count = _sound(path.with_name(path.name + SUFFIX), checked)
@@ -81,7 +81,7 @@ def sound_columns(path: Path) -> bool:
 
 
 def _sound(path: Path, checked: CheckedFiles | None = None) -> int | None:
-    """Return the rows of a file, None when it is not what was written; read, not mapped, so it takes no memory."""
+    """Return the number of rows of a file, or None if it is damaged; read without mapping, to save memory."""
     try:
         with path.open("rb") as file:
             magic, version, count, digest, fields = _HEADER.unpack_from(file.read(_ALIGN))

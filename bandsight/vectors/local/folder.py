@@ -1,4 +1,4 @@
-"""The files of a store: segments and their columns, opened, written, merged, checked and set aside."""
+"""The files of a store: segments and their columns are opened, written, merged, verified and quarantined."""
 
 import os
 import tempfile
@@ -26,9 +26,9 @@ from bandsight.vectors.local.places import FolderPlace, ObjectPlace, SegmentPlac
 from bandsight.vectors.local.segment_checks import damaged_ids, file_checksum, salvage
 from bandsight.vectors.local.segments import SUFFIX, OpenSegment, encode_segment
 
-# Float16 rows of unit vectors: the norm is off by at most about this.
+# Maximum deviation of the norm of float16 unit vectors from 1.
 _NORM_TOLERANCE = 5e-3
-# Merged segments grow up to this: large enough that few are open, small enough to be rewritten in seconds.
+# Maximum size of merged segments: large enough for a small number of open files, small enough to rewrite in seconds.
 _MERGED_BYTES = 256 << 20
 _QUARANTINE = "quarantine"
 _NO_CELLS = (
@@ -44,18 +44,18 @@ class LoadedSegment:
     file: OpenSegment
     columns: TileColumns
     cells: CellFile | None = None
-    """The cells of its tiles; None where they have none, or where these are damaged."""
+    """The cells of its tiles; None if they have none or are damaged."""
     cells_problem: ArchiveError | None = None
-    """How the cells are damaged."""
+    """The damage of the cells, if any."""
 
     @property
     def cells_shape(self) -> tuple[int, ...]:
-        """Shape of the records of a tile's cells; empty where it has none."""
+        """Shape of the records of a tile's cells; empty if it has none."""
         return () if self.cells is None else self.cells.codes.records.shape[1:]
 
 
 class StoreFolder:
-    """Knows where files lie and nothing of searching."""
+    """Manages the files, independent of searching."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class StoreFolder:
         files: CachedObjects | None = None,
         index_files: Sequence[str] = INDEX_FILES,
     ) -> None:
-        """Keep the places.
+        """Initialize.
 
         Args:
-            folder: The archive's folder; segments live in `vectors/`, what is derived from them in `index/`.
+            folder: The archive's folder, with segments in `vectors/` and derived files in `index/`.
             dim: Length of a vector.
-            columns_of: Reads the attributes of tiles from the catalog when their file is gone.
-            files: Object storage that segments live in, and the index too; None for the folder.
-            index_files: The files that an index may have, its facts last.
+            columns_of: Reads the attributes of tiles from the catalog if their file is missing.
+            files: Object storage of segments and index; None for the folder.
+            index_files: The files that an index may have, its metadata last.
         """
         self.vectors, self.derived, self._quarantine = folder / "vectors", folder / "index", folder / _QUARANTINE
         self._dim, self._columns_of = dim, columns_of
@@ -90,20 +90,20 @@ class StoreFolder:
         self._checked = CheckedFiles(self.derived)
 
     def ping(self) -> None:
-        """Ask the object storage for a sign of life, if the files are there; see `VectorStore.ping`."""
+        """Check that the object storage answers, if the files are there; see `VectorStore.ping`."""
         if self._files is not None:
             self._files.objects.get(MARKER)
 
     def publish(self) -> None:
-        """Let other machines follow to the index that was saved here, if they do not see this folder."""
+        """Publish the saved index for other machines that do not see this folder."""
         if self._mirror is not None:
             self._mirror.publish()
 
     def follow(self, named: set[str]) -> None:
-        """Bring the index here to what another machine published, and drop what belongs to no segment any more.
+        """Update the local index to the published one, and delete files of dropped segments.
 
         Args:
-            named: Segments of the state that is shown next.
+            named: Segments of the next state.
         """
         if self._mirror is not None:
             self._mirror.follow()
@@ -112,11 +112,10 @@ class StoreFolder:
                     path.unlink(missing_ok=True)
 
     def write(self, vectors: NDArray[np.float16], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
-        """Write rows durably and return their receipt.
+        """Write rows durably and return their segment.
 
         Raises:
-            ArchiveError: The disk or the storage refuses the write, or there are cells and the files are on object
-                storage.
+            ArchiveError: The write fails, or there are cells and the files are on object storage.
         """
         segment, parts = encode_segment(columns.ids, vectors)
         if cells is not None:
@@ -138,29 +137,29 @@ class StoreFolder:
         if columns is None and self.place.fetch_columns(segment, self.columns_path_of(segment)):
             columns = load_columns(self.derived / segment.name, file.ids)
         if columns is None:
-            # The ids are in the columns too; where the two differ, either file may be the damaged one.
+            # The ids are in the columns too; if they differ, either file may be damaged.
             if not self.place.trusts_heads():
                 file.sound(np.arange(segment.count))
             columns = self._columns_of(np.asarray(file.ids))
             if not self.place.exists(segment):
-                # A compaction took both files since, and the catalog may know nothing of these tiles any more.
+                # A compaction has just deleted both files, and the catalog may no longer have these tiles.
                 raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
             save_columns(self.derived / segment.name, columns)
         try:
             cells = self.cell_files.open(segment.name, file.ids)
         except ArchiveError as error:
-            # Searches by whole tiles do without.
+            # Searches by whole tiles do not need cells.
             return LoadedSegment(segment, file, columns, None, error)
         if cells is None and self._files is None and not self.place.exists(segment):
             raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
         return LoadedSegment(segment, file, columns, cells)
 
     def remove_unnamed(self, named: set[str], newest: int) -> list[str]:
-        """Delete files that no commit names (a writer died before its commit) and return their names.
+        """Delete files that no commit names, because a writer stopped before its commit, and return their names.
 
         Args:
             named: Segments that a commit names.
-            newest: Id of the newest tile; an index beyond it was not made from this catalog.
+            newest: Id of the newest tile; an index with newer ones was not built from this catalog.
         """
         removed = self.place.remove_unnamed(named)
         # After the vector files: who finds no cells beside one finds that there are none.
@@ -177,10 +176,10 @@ class StoreFolder:
     def merge(
         self, parts: Sequence[LoadedSegment], alive: Sequence[NDArray[np.bool_]]
     ) -> tuple[list[Segment], list[Segment]]:
-        """Write segments without their deleted rows, small neighbours together.
+        """Rewrite segments without deleted rows, and merge small neighbouring ones.
 
         Returns:
-            The segments that are to go, and those that take their place.
+            The segments to drop, and those that replace them.
         """
         for part in parts:
             if part.cells_problem is not None:
@@ -209,9 +208,9 @@ class StoreFolder:
         return old, new
 
     def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16], CellCodes | None]:
-        """Return ids, vectors and cells of the rows of a damaged file that can be trusted.
+        """Return ids, vectors and cells of the intact rows of a damaged file.
 
-        Where there are cells, a row counts whose cells can be trusted too.
+        If there are cells, those of the row must be intact too.
         """
         ids, rows = salvage(self.place.read(segment), segment, self._dim)
         if not self.cell_files.has(segment.name):
@@ -224,12 +223,12 @@ class StoreFolder:
         return ids[good], rows[good], cells
 
     def damage(self, segment: Segment, *, full: bool, cells: int = 0) -> str | None:
-        """Return how a segment's files are damaged, None when they are not.
+        """Describe the damage of a segment's files; None if they are intact.
 
         Args:
             segment: The segment.
             full: Read every row.
-            cells: Cells along a side of its tiles; 0 where they need not have any.
+            cells: Expected number of cells along each side of its tiles; 0 if they may have none.
         """
         name = f"vectors/{segment.name}{SUFFIX}"
         try:
@@ -243,7 +242,7 @@ class StoreFolder:
         return f"{name}: {which} do not match their checksum; run: bandsight repair"
 
     def problems(self, part: LoadedSegment, *, full: bool) -> list[str]:
-        """Return what is wrong with a segment and its columns, one sentence each; `full` reads every row."""
+        """Return problems of a segment and its columns, one sentence each; `full` reads every row."""
         name = part.segment.name
         if damage := self.damage(part.segment, full=full):
             return [damage]
@@ -259,7 +258,7 @@ class StoreFolder:
         return problems
 
     def drop_damaged_derived(self) -> list[str]:
-        """Delete damaged derived files and name them; columns are written again at the next opening."""
+        """Delete damaged derived files and return their names; columns are written again when the store is opened."""
         report = []
         if self._mirror is not None:
             self._mirror.follow()
@@ -279,11 +278,11 @@ class StoreFolder:
         return report
 
     def copy_derived(self, target: Path) -> None:
-        """Copy the search index, which costs time to build, to another archive's folder; columns cost none."""
+        """Copy the search index to another archive's folder, because it takes time to build; columns are not copied."""
         copy_index(self.derived, target / "index")
 
     def copy_segment(self, segment: Segment, target: Path) -> bool:
-        """Copy a segment to another archive's folder, checked; False when a compaction has deleted the file.
+        """Verify and copy a segment to another archive's folder; returns False if a compaction has deleted the file.
 
         Raises:
             ArchiveError: It is damaged.
@@ -291,7 +290,7 @@ class StoreFolder:
         """
         copy = target / "vectors" / self.path_of(segment).name
         make_folder(copy.parent)
-        # Before the vector file, which a compaction deletes first: where there are no cells any more, it is gone.
+        # Before the vector file, which a compaction deletes first: if the cells are missing, so is the vector file.
         self.cell_files.copy(segment.name, copy.parent)
         if copy.exists() and copy.stat().st_size > 0 and file_checksum(copy) == segment.sha256:
             # Of a copy that was stopped.
@@ -307,7 +306,7 @@ class StoreFolder:
         return True
 
     def upload_segment(self, segment: Segment, files: CachedObjects) -> bool:
-        """Copy a segment and its columns to object storage, checked; False when the file is gone."""
+        """Verify and copy a segment and its columns to object storage; returns False if the file is missing."""
         if self.cell_files.has(segment.name):
             raise ArchiveError(f"vectors/{segment.name}: {_NO_CELLS}")
         other = ObjectPlace(files, self.derived)
@@ -328,12 +327,12 @@ class StoreFolder:
         return True
 
     def adopt(self, beside: "StoreFolder", segments: Sequence[Segment]) -> None:
-        """Give another folder's vector files, their columns and its index a second name here, durably.
+        """Hard-link another folder's vector files, their columns and its index here, durably.
 
-        Readers that have the own index open keep it. Until a commit brings its tiles, the new one is ignored.
+        Readers that have opened the current index keep it. The new one is ignored until a commit adds its tiles.
 
         Raises:
-            ArchiveError: The disk is full or refuses the write.
+            ArchiveError: The disk is full, or the write fails.
         """
         try:
             for segment in segments:
@@ -350,14 +349,14 @@ class StoreFolder:
             raise cannot_write(Path(error.filename or self.vectors), error) from error
 
     def derived_bytes(self) -> int:
-        """Return how much the derived files take on disk."""
+        """Return the size of the derived files, bytes."""
         with os.scandir(self.derived) as entries:
             return sum(entry.stat().st_size for entry in entries if entry.is_file() and not entry.name.startswith("."))
 
     def set_aside(self, segment: Segment) -> None:
-        """Copy a damaged file to quarantine, where nothing reads it."""
+        """Copy a damaged file to the quarantine folder."""
         if self.place.exists(segment):
-            # The damaged file itself is deleted later: until then, its copy must be safe.
+            # Durable before the damaged file itself is deleted.
             make_folder(self._quarantine)
             self.place.copy_to(segment, self._quarantine)
             self.cell_files.set_aside(segment.name, self._quarantine)
@@ -368,9 +367,9 @@ class StoreFolder:
             raise ArchiveError(f"{self._files}: {_NO_CELLS}")
 
     def path_of(self, segment: Segment) -> Path:
-        """Return where a segment's file lies, where it lies in this folder."""
+        """Return the path of a segment's file in this folder."""
         return self.vectors / f"{segment.name}{SUFFIX}"
 
     def columns_path_of(self, segment: Segment) -> Path:
-        """Return where the columns of a segment lie."""
+        """Return the path of a segment's columns, without suffix."""
         return self.derived / f"{segment.name}{COLUMNS}"

@@ -1,4 +1,4 @@
-"""The search index on disk: FAISS's file, and the facts that make it valid; derived, so it may be lost."""
+"""The search index on disk: FAISS's file, and the metadata that makes it valid. It is derived data and may be lost."""
 
 import hashlib
 import json
@@ -20,25 +20,25 @@ from bandsight.vectors.local.checked_files import CheckedFiles
 from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 
-# Its type hints lack the constructors that its Python wrapper adds.
+# Its type hints lack the constructors that the Python wrapper adds.
 _faiss: Any = faiss
 _FILE, _LISTS, _APART, _FACTS = "ivf.faiss", "ivf.lists", "ivf.apart", "ivf.json"
-# Version 5 keeps no rows apart; version 4 visited a fixed number of lists.
+# Version 5 has no outliers; version 4 visited a fixed number of lists.
 _VERSION, _WITHOUT_APART, _FORMER = 6, 5, 4
 _PARTS = (_FILE, _LISTS, _APART)
 INDEX_FILES = (*_PARTS, _FACTS)
-"""The files of an index, its facts last."""
-# Of an index whose recall has not been measured: less than most indexes needed.
+"""The files of an index, its metadata last."""
+# Tolerance of an index whose recall has not been measured: less than most indexes need.
 _UNMEASURED = 0.02
-# Another index is saved every few minutes at most.
+# A new index is saved every few minutes at most.
 _ATTEMPTS = 5
 
 
 def save_index(folder: Path, index: IvfIndex) -> None:
-    """Write an index and then the facts that make it valid: its checksum, and their own.
+    """Write an index, and then the metadata that makes it valid, which includes checksums of both.
 
     Raises:
-        ArchiveError: The disk is full, or does not let us.
+        ArchiveError: The disk is full, or the write fails.
     """
     path = folder / _FILE
     temporary, lists, rows = (folder / f".{name}.tmp" for name in (_FILE, _LISTS, _APART))
@@ -65,7 +65,7 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "scan_all_us": index.scan_all_us,
             "visit_us": index.visit_us,
         }
-        # The old facts must be gone for good before files that they do not describe get the names that they do.
+        # The old metadata must be deleted durably before new files get the names that it describes.
         _drop_facts(folder)
         name_durably(rows, folder / _APART)
         name_durably(lists, folder / _LISTS)
@@ -82,21 +82,21 @@ def save_index(folder: Path, index: IvfIndex) -> None:
 
 
 def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex | None:
-    """Open the saved index, or None when there is none, it is damaged, or it holds tiles newer than the newest.
+    """Open the saved index; None if there is none, it is damaged, or it has tiles newer than the newest.
 
-    Its files are opened by name, one after the other: when another index is saved meanwhile, that one is opened.
+    Its files are opened one after another; if a new index is saved during this, the new one is opened.
 
     Args:
-        folder: Where it lies.
+        folder: Folder of the index.
         newest: Id of the newest tile.
-        writable: Read it all, so that rows can be added; otherwise its lists are memory-mapped.
+        writable: Read all of it, so that rows can be added; otherwise its lists are memory-mapped.
     """
     for _ in range(_ATTEMPTS):
         stamp = index_stamp(folder)
         try:
             loaded = _loaded(folder, newest, writable=writable)
         except (ArchiveError, OSError, RuntimeError, ValueError):
-            # They are sound, or there would be none to load: these are parts of two.
+            # Both are intact, so these are files of two different indexes.
             loaded = None
         if index_stamp(folder) == stamp:
             return loaded
@@ -109,7 +109,7 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
         return None
     index = _faiss.read_index(str(folder / _FILE))
     ivf = _faiss.downcast_index(index.index)
-    # FAISS makes a table for Euclidean distances when it reads, 74 bytes a tile at a million; dot products need none.
+    # On reading, FAISS creates a table for Euclidean distances, 74 bytes per tile at a million; dot products need none.
     ivf.use_precomputed_table = -1
     ivf.precompute_table()
     kept = attach_lists(folder / _LISTS, ivf, writable=writable)
@@ -133,7 +133,7 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
 
 
 def _apart(folder: Path, facts: dict[str, Any], dim: int) -> Apart:
-    """Return the rows kept apart; none where an earlier version looked for none."""
+    """Return the outliers; none if an earlier version did not determine them."""
     if facts["format_version"] != _VERSION:
         return Apart.empty(dim)
     count, raw = facts["apart"]["rows"], (folder / _APART).read_bytes()
@@ -142,9 +142,9 @@ def _apart(folder: Path, facts: dict[str, Any], dim: int) -> Apart:
 
 
 def _of_former(facts: dict[str, Any], sizes: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the facts of version 4, which visited a fixed number of lists, as those of today.
+    """Convert the metadata of version 4, which visited a fixed number of lists, to the current version.
 
-    Its `reach` of a list was its spread times what the largest of so many normal numbers is beyond their mean.
+    Its `reach` of a list was the spread times the expected maximum of as many standard normal numbers.
     """
     spread = np.array(facts["reach"]) / np.sqrt(np.log(np.maximum(sizes, 2)))
     known = {name: facts["figures"][name] for name in ("index", "rows") if name in facts["figures"]}
@@ -157,7 +157,7 @@ def _of_former(facts: dict[str, Any], sizes: NDArray[np.int64]) -> dict[str, Any
 
 
 def index_stamp(folder: Path) -> tuple[int, int] | None:
-    """Return what changes when another index is saved, None when there is none."""
+    """Return a stamp that changes when another index is saved; None if there is none."""
     try:
         found = (folder / _FACTS).stat()
     except OSError:
@@ -166,9 +166,9 @@ def index_stamp(folder: Path) -> tuple[int, int] | None:
 
 
 def index_problem(folder: Path, checked: CheckedFiles | None = None) -> tuple[str | None, dict[str, Any] | None]:
-    """Return what is wrong with the saved index, and its facts; neither when there is none.
+    """Return the problem of the saved index, and its metadata; neither if there is no index.
 
-    The facts come last: an index without them is what a writer left that died.
+    The metadata is written last: an index without it was left by a writer that stopped.
 
     Args:
         folder: Where it lies.
@@ -195,9 +195,9 @@ def index_problem(folder: Path, checked: CheckedFiles | None = None) -> tuple[st
 
 
 def drop_foreign(folder: Path, newest: int) -> None:
-    """Delete an index whose writer died before its facts were there, and one of tiles that the catalog never had.
+    """Delete an index without metadata, whose writer stopped, and one with tiles that the catalog never had.
 
-    The latter is left behind where an older catalog was put back; its ids will come to mean other tiles.
+    The latter remains if an older catalog was restored; its ids will be used for other tiles.
     """
     if not (folder / _FACTS).exists():
         for name in _PARTS:
@@ -215,12 +215,12 @@ def drop_index(folder: Path) -> None:
 
 
 def copy_index(folder: Path, target: Path) -> None:
-    """Copy the saved index if it is whole, also when another takes its place meanwhile; replaces the one there is."""
+    """Copy the saved index if it is intact, replacing an existing copy; another one may be saved during this."""
     make_folder(target)
     drop_index(target)
     with suppress(FileNotFoundError):
         for name in _PARTS:
-            # An index of an earlier version has fewer.
+            # An index of an earlier version has fewer files.
             if (folder / name).exists():
                 copy_file(folder / name, target / name)
         flush(target)
@@ -231,7 +231,7 @@ def copy_index(folder: Path, target: Path) -> None:
 
 
 def _drop_facts(folder: Path) -> None:
-    """Delete the facts, for good: without them, the other files are no index."""
+    """Delete the metadata durably: without it, the other files are no index."""
     if (folder / _FACTS).exists():
         (folder / _FACTS).unlink()
         flush(folder)

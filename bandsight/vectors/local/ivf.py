@@ -1,4 +1,4 @@
-"""The search index: FAISS's inverted lists over short codes, as wide as measured recall asks."""
+"""The search index: FAISS's inverted lists of short codes, searched as widely as the target recall requires."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,82 +10,82 @@ from numpy.typing import NDArray
 from bandsight.vectors.local.apart import Apart
 from bandsight.vectors.local.stopping import Outlook
 
-# Its type hints lack the constructors that its Python wrapper adds.
+# Its type hints lack the constructors that the Python wrapper adds.
 _faiss: Any = faiss
 # Until it is measured: what a visit takes for one number of a row.
 _VISIT_US_A_DIM = 7e-5
-# So many rows of each list, at least, tell how many of it pass a filter.
+# Minimum number of rows sampled per list, to estimate how many pass a filter.
 _SAMPLED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchParams:
-    """How far a search looks so that it reaches the target."""
+    """Search width that reaches the target recall."""
 
     share: float
-    """For filters that let at least this share of the rows pass, 0..1."""
+    """Valid for filters that pass at least this share of the rows, 0..1."""
     k: int
-    """For up to so many hits."""
+    """Maximum number of hits it is valid for."""
     tolerance: float
-    """A search ends when the lists left out are expected to hold no more than this share of its hits."""
+    """A search ends when the unvisited lists are expected to have at most this share of its hits."""
     query_ms: float = 0.0
-    """Processor time of one query, as it was measured."""
+    """Measured processor time of one query, ms."""
 
     def of(self, k: int) -> "SearchParams":
-        """Return how far to look for k hits; more than were measured take time in proportion."""
+        """Return the width for k hits; for larger k than measured, the time grows in proportion."""
         return self if k <= self.k else replace(self, k=k, query_ms=self.query_ms * k / self.k)
 
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """The tiles that count in some searches."""
+    """The selected tiles of a search."""
 
     bits: NDArray[np.uint8]
-    """One bit a tile, by id from the index's `first_id` on."""
+    """One bit per tile, by id, starting at the index's `first_id`."""
     per_list: NDArray[np.float32]
-    """About how many there are in each list, shape (lists,)."""
+    """Approximate number of selected tiles in each list, shape (lists,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class IvfIndex:
-    """A trained index and what it covers.
+    """A trained index, and the tiles that it covers.
 
-    How well it finds what it holds is decided query by query (`ivf_search`, `stopping`).
+    The width of a search is determined for each query (`ivf_search`, `stopping`).
     """
 
     faiss_index: Any
-    """A linear map to fewer dimensions, then inverted lists."""
+    """A projection to fewer dimensions, and inverted lists."""
     first_id: int
-    """Of the tiles that it may hold. FAISS keeps how far ids lie beyond it, so that masks are as short as can be."""
+    """First id of the tiles that it may contain. FAISS stores ids relative to it, so that masks are short."""
     up_to: int
-    """It holds every tile up to this id that lived when it was built; ids are never used twice."""
+    """It contains every tile up to this id that existed when it was built; ids are never reused."""
     spread: NDArray[np.float32]
-    """How far the rows of each list lie from its centre along one direction, root mean square, shape (lists,)."""
+    """Root mean square distance of each list's rows from its centre along one direction, shape (lists,)."""
     widths: tuple[SearchParams, ...]
     """Ascending by share, then by k; below the first share, no width reaches the target."""
     figures: dict[str, Any]
     """Kind, size and measured recall."""
     scan_us: float = 0.0
-    """Processor time of the exact scan for one row that passes a filter, as it was measured."""
+    """Measured processor time of the exact scan per row that passes a filter, µs."""
     scan_all_us: float | None = None
     """The same where all rows pass, of which none has to be skipped; None where it has not been measured."""
     visit_us: float | None = None
     """Processor time of a visit for one row of its lists, whether it passes or not; None where it has not been
     measured."""
     apart: Apart | None = None
-    """Rows that every search scores by their raw vectors; None is none."""
+    """Outliers, which every search scores by their raw vectors; None for none."""
     kept: Any = None
-    """What its lists lie in, if that is not its own memory."""
+    """Memory of its lists, if it is not their own."""
     _projection: NDArray[np.float32] = field(init=False, repr=False)
     _centres: NDArray[np.float32] = field(init=False, repr=False)
     ivf: Any = field(init=False, repr=False)
-    """The inverted lists' side of it."""
+    """FAISS's object for the inverted lists."""
     sizes: NDArray[np.int64] = field(init=False, repr=False)
-    """How many rows each list holds, shape (lists,)."""
+    """Number of rows of each list, shape (lists,)."""
     _sampled: NDArray[np.int64] = field(init=False, repr=False)
-    """Some ids of each list, list by list, counted from `first_id` on."""
+    """Sampled ids of each list, list by list, relative to `first_id`."""
     _sampled_of: NDArray[np.int64] = field(init=False, repr=False)
-    """How many of each list, shape (lists,)."""
+    """Number of sampled ids of each list, shape (lists,)."""
 
     def __post_init__(self) -> None:
         linear = _faiss.downcast_VectorTransform(self.faiss_index.chain.at(0))
@@ -106,21 +106,21 @@ class IvfIndex:
 
     @property
     def span(self) -> int:
-        """How many ids there are that it may hold: the length of masks over them."""
+        """Number of ids that it may contain, which is the length of masks."""
         return self.up_to + 1 - self.first_id
 
     @property
     def lists(self) -> int:
-        """How many lists there are."""
+        """Number of lists."""
         return int(self.ivf.nlist)
 
     @property
     def rows(self) -> int:
-        """How many rows it holds."""
+        """Number of rows."""
         return int(self.faiss_index.ntotal)
 
     def width(self, share: float, k: int) -> SearchParams | None:
-        """Return how far to look for k hits when a share of the rows passes; None when only an exact scan will do."""
+        """Return the width for k hits if a share of the rows passes; None if only an exact scan reaches the target."""
         fitting = [width for width in self.widths if width.share <= share]
         if not fitting:
             return None
@@ -138,12 +138,13 @@ class IvfIndex:
         return float(self.sizes[lists].sum()) * row_us / 1000
 
     def passing(self, allowed: NDArray[np.bool_]) -> Passing:
-        """Prepare which tiles count, for any number of searches.
+        """Prepare a selection of tiles for any number of searches.
 
-        How many of a list count is estimated from some of its ids; a list none of whose ids passes may still hold one.
+        The number of selected tiles in each list is estimated from sampled ids; a list without selected samples may
+        still contain selected tiles.
 
         Args:
-            allowed: By id from `first_id` on, shape (span,).
+            allowed: Selected tiles by id, starting at `first_id`, shape (span,).
         """
         ends = np.concatenate([[0], np.cumsum(self._sampled_of)])
         passed = np.concatenate([[0], np.cumsum(allowed[self._sampled])])[ends]
@@ -151,11 +152,11 @@ class IvfIndex:
         return Passing(np.packbits(allowed, bitorder="little"), np.asarray(share * self.sizes, np.float32))
 
     def outlook(self, query: NDArray[np.float32], passing: Passing) -> tuple[NDArray[np.float32], Outlook]:
-        """Return a query in the index's own directions, shape (1, dims), and what each list may hold for it.
+        """Return the projected query, shape (1, dims), and the outlook of the lists for it.
 
         Args:
             query: Shape (dim,).
-            passing: Which tiles count.
+            passing: The selected tiles.
         """
         short = np.ascontiguousarray(query[None] @ self._projection.T)
         spreads = self.spread * np.float32(np.linalg.norm(short))
@@ -164,18 +165,18 @@ class IvfIndex:
     def visit(
         self, short: NDArray[np.float32], lists: NDArray[np.int64], outlook: Outlook, passing: Passing, fetch: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the rows of some lists whose codes score highest: ids and codes' scores, best first, `fetch` at most.
+        """Return ids and scores of the rows of some lists with the best codes, best first, at most `fetch`.
 
         Args:
-            short: The query, as `outlook` gives it.
-            lists: Which lists.
-            outlook: Of this query.
-            passing: Which tiles count.
-            fetch: Most rows.
+            short: The projected query; see `outlook`.
+            lists: The lists to search.
+            outlook: Outlook of the query.
+            passing: The selected tiles.
+            fetch: Maximum number of rows.
         """
         lists = np.ascontiguousarray(lists, np.int64)
         near = np.ascontiguousarray(outlook.centres[lists])
-        # Both are held by a name for as long as FAISS reads them.
+        # These variables keep both alive while FAISS reads them.
         selector = _faiss.IDSelectorBitmap(passing.bits)
         params = _faiss.SearchParametersIVF(nprobe=len(lists), sel=selector)
         count = min(fetch, int(self.sizes[lists].sum()))
@@ -192,18 +193,18 @@ class IvfIndex:
     def distances(
         self, ids: NDArray[np.int64], vectors: NDArray[np.float32], of: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """Return how far rows lie from their list's centre, in the index's own directions, shape (n,).
+        """Return the distance of rows from their list's centre, in the projected space, shape (n,).
 
         Args:
             ids: Tile ids, shape (n,).
             vectors: Shape (n, dim).
-            of: What `list_of` returned.
+            of: Result of `list_of`.
         """
         aside = vectors @ self._projection.T - self._centres[of[ids - self.first_id]]
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", aside, aside)), np.float32)
 
     def list_of(self) -> NDArray[np.int32]:
-        """Return the list of each tile, by id from `first_id` on, -1 for those it does not hold, shape (span,)."""
+        """Return the list of each tile by id, starting at `first_id`, -1 for missing ones, shape (span,)."""
         found = np.full(self.span, -1, np.int32)
         for number in range(self.lists):
             found[self._ids_of(number)] = number

@@ -1,7 +1,7 @@
-"""Searches the index for one query: visits lists until those left out can hardly hold a better hit.
+"""Searches the index for one query: visits lists until the others can hardly contain a better hit.
 
-Codes propose, raw vectors decide. Each round visits some lists, reads the raw vectors of what may be a hit, and then
-asks what the lists left out are expected to hold above the k-th score found (`stopping`).
+Codes propose, raw vectors decide. Each round visits some lists, reads the raw vectors of possible hits, and then
+estimates how many rows of the unvisited lists exceed the k-th score found (`stopping`).
 """
 
 from dataclasses import dataclass
@@ -17,40 +17,40 @@ from bandsight.vectors.local.stopping import UNFITTED, Outlook
 from bandsight.vectors.scores import Ranked, best, raw_scores, slack
 from bandsight.work import stage
 
-# So many rows for each hit, and so many at least, show how good a hit must be.
+# Number of rows read per hit, and minimum number, to find the minimum score of a hit.
 _HEAD, _LEAST_HEAD = 8, 64
-# By so many standard deviations a code's score may fall shorter than is usual among the first.
+# Number of standard deviations by which a code's score may be lower than usual.
 _DEVIATIONS = 4
-# A code of 16 levels is off by this share of what it encodes (Max, "Quantizing for minimum distortion", 1960).
+# Relative error of a code with 16 levels (Max, "Quantizing for minimum distortion", 1960).
 _CODE_ERROR = 0.107
-# Rows that codes propose in one visit, for each hit and at least; where all of them may be hits, so many times as many.
+# Rows proposed by codes per visit, for each hit and at minimum, and the factor by which they grow if all may be hits.
 _FETCH, _LEAST_FETCH, _MORE = 16, 400, 8
-# The first visit goes to this share of the lists, at least to some, and to so many rows for each hit.
+# The first visit includes this share of the lists, a minimum number of lists, and a minimum number of rows per hit.
 _FIRST_SHARE, _FIRST_LISTS, _FIRST_ROWS = 1 / 128, 8, 40
 # To read a raw vector by itself takes about so long; so many are read in any case.
 _READ_US, _READ_ANYWAY = 2.0, 2000
 # The index goes on where what is left to do takes at most this share of a scan: estimates are off by about as much.
 _WORTH_IT = 0.7
-# The scale of an outlook is fitted to so many hits: ten alone would leave it to chance.
+# Number of hits to fit the scale of an outlook to; ten would be too few.
 _FITTED = 50
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What the lists visited so far hold, the likely best first."""
+    """Rows of the lists visited so far, the likely best first."""
 
     ids: NDArray[np.int64]
     likely: NDArray[np.float32]
     """Scores of the codes."""
     scores: NDArray[np.float32]
-    """Scores of the raw vectors, -inf where they have not been read."""
+    """Scores of the raw vectors, -inf if not read yet."""
     apart_ids: NDArray[np.int64]
-    """Rows kept apart, which the others do not contain."""
+    """Outliers, which are not among the other rows."""
     apart_scores: NDArray[np.float32]
     """Scores of their raw vectors, best first."""
 
     def add(self, ids: NDArray[np.int64], likely: NDArray[np.float32], *, again: bool) -> None:
-        """Take what a visit found; `again`, when some of it was found before."""
+        """Add the rows found by a visit; `again` if some may have been found before."""
         if again:
             new = ~np.isin(ids, self.ids)
             ids, likely = ids[new], likely[new]
@@ -63,18 +63,17 @@ class _Seen:
     def read(
         self, state: StoreState, query: NDArray[np.float32], k: int, most: int, least_deviation: float
     ) -> float | None:
-        """Read what may be among the k best; return by how much less a code may score than its raw vector.
+        """Read raw vectors that may be among the k best; return by how much a code may score below its raw vector.
 
-        The first ones tell how good the k-th is at least, and the best of those read by how much codes' scores fall
-        short. Among the first, codes score too high rather than too low; the best by raw score are not chosen for that.
+        The first rows give a lower bound of the k-th score. The best of the rows that were read show how much the
+        scores of codes fall short. Among the first rows, codes rather score too high, because they were chosen by code.
 
         Args:
-            state: Where the vectors are.
+            state: The segments with the vectors.
             query: Shape (dim,).
             k: At least 1.
-            most: With more rows to read than this, None is returned: an exact scan is quicker.
-            least_deviation: How far codes are off at least, one standard deviation: hundreds of equal rows do not show
-                it.
+            most: Maximum number of rows to read; None is returned if more are needed, because an exact scan is faster.
+            least_deviation: Minimum standard deviation of the error of codes, in case hundreds of equal rows hide it.
         """
         promising = max(_HEAD * k, _LEAST_HEAD)
         while True:
@@ -92,7 +91,7 @@ class _Seen:
             promising = more
 
     def kth(self, k: int) -> float:
-        """Return the k-th highest score read, -inf where there are fewer."""
+        """Return the k-th highest score read so far, or -inf if there are fewer."""
         scores = np.concatenate([self.scores, self.apart_scores])
         if len(scores) < k:
             return -np.inf
@@ -111,7 +110,7 @@ class Found:
 
     ranked: Ranked
     lists: int
-    """How many lists were visited."""
+    """Number of visited lists."""
 
 
 def nearest_by_index(
@@ -123,17 +122,17 @@ def nearest_by_index(
     k: int,
     scan_ms: float,
 ) -> Found | None:
-    """Return the k nearest of the tiles that count, fewer only when the index holds fewer.
+    """Return the k nearest of the selected tiles; fewer only if the index has fewer.
 
     Args:
-        state: Where the vectors are.
-        index: Of these vectors.
-        passing: Which tiles count.
-        params: How much may be left out.
+        state: The segments with the vectors.
+        index: The index of these vectors.
+        passing: The selected tiles.
+        params: The search width.
         query: Shape (dim,).
         k: At least 1.
-        scan_ms: What an exact scan takes. Where it is expected to be quicker than going on, None is returned. That is
-            so where scores lie closer together than codes tell, as under a filter that leaves out all that is near.
+        scan_ms: Time of an exact scan, ms. None is returned if a scan is expected to be faster than continuing. This
+            happens if scores differ less than codes can resolve, e.g. with a filter that excludes all near tiles.
     """
     most = int(max(_READ_ANYWAY, 1000 * scan_ms / _READ_US))
     short, outlook = index.outlook(query, passing)
@@ -161,7 +160,7 @@ def nearest_by_index(
             fetch, again = fetch * _MORE, True
         floor = seen.kth(k)
         if floor == -np.inf:
-            # As many lists again, in order.
+            # The same number of lists again, in order.
             order = outlook.first_lists(index.lists, 0)
             lists = order[~visited[order]][: int(np.count_nonzero(visited))]
         else:
@@ -180,7 +179,7 @@ def _left_ms(
     k: int,
     shortfall: float,
 ) -> float:
-    """Return about how long it takes to visit some lists and to read what may be a hit there."""
+    """Estimate the time to visit some lists and to read possible hits there, ms."""
     floor = seen.kth(k)
     if not len(lists) or floor == -np.inf:
         return index.visit_ms(lists)
@@ -189,9 +188,9 @@ def _left_ms(
 
 
 def _scale(outlook: Outlook, visited: NDArray[np.bool_], seen: _Seen, k: int) -> float:
-    """Return the outlook's scale, fitted to the k best, or to some more where k is small.
+    """Return the outlook's scale, fitted to the k best rows, or to more if k is small.
 
-    Rows kept apart tell nothing of lists: they were found without visiting any.
+    Outliers are ignored, because they are found without visiting lists.
     """
     read = np.sort(seen.scores[seen.scores > -np.inf])[::-1]
     if not len(read):
@@ -201,7 +200,7 @@ def _scale(outlook: Outlook, visited: NDArray[np.bool_], seen: _Seen, k: int) ->
 
 
 def _exact(state: StoreState, seen: _Seen, query: NDArray[np.float32], k: int) -> Ranked:
-    """Return the k best by raw scores, once their vectors fit their checks; float32 proposes, as in a scan."""
+    """Return the k best by raw scores, after verifying their checks; float32 proposes, as in a scan."""
     k = min(k, len(seen.ids) + len(seen.apart_ids))
     if k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -214,7 +213,7 @@ def _exact(state: StoreState, seen: _Seen, query: NDArray[np.float32], k: int) -
 
 
 def _rows_of(state: StoreState, ids: NDArray[np.int64]) -> NDArray[np.float16]:
-    """Return the raw vectors of tiles, not compared with their checks, shape (n, dim)."""
+    """Return the raw vectors of tiles without verifying their checks, shape (n, dim)."""
     parts = [(chosen, file.take(rows)) for chosen, file, rows in located(state, ids)]
     values = np.empty((len(ids), parts[0][1].shape[1]), np.float16)
     for chosen, taken in parts:
@@ -223,7 +222,7 @@ def _rows_of(state: StoreState, ids: NDArray[np.int64]) -> NDArray[np.float16]:
 
 
 def _scores_of(values: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the score of each row in float32; by FAISS, since NumPy takes long to convert half precision."""
+    """Return the score of each row in float32, computed by FAISS, because NumPy converts half precision slowly."""
     found, at = Fp16Rows(values).best(query[None], len(values))
     scores = np.empty(len(values), np.float32)
     scores[at[0]] = found[0]

@@ -1,4 +1,4 @@
-"""Where the files of segments are: in a folder of this machine, or on object storage with copies in a cache."""
+"""Places of segment files: a local folder, or object storage with copies in a cache."""
 
 import os
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ from bandsight.vectors.local.segments import (
 )
 
 HEADS = ".bsh"
-"""What the beginning of a remote segment's file is called here: its header, ids and checks."""
+"""Suffix of local copies of the start of remote segment files: header, ids and checks."""
 _WAY_OUT = "restore it from a backup, or run: bandsight repair"
 
 
 class SegmentPlace(Protocol):
-    """Keeps immutable files of segments."""
+    """Stores immutable segment files."""
 
     def write(self, segment: Segment, parts: Iterable[bytes | memoryview]) -> None:
         """Write a file durably; writing the same one again is safe.
@@ -44,42 +44,42 @@ class SegmentPlace(Protocol):
         """Open a file.
 
         Raises:
-            ArchiveError: It is missing, or not the one that the catalog names.
+            ArchiveError: It is missing, or does not match the catalog.
         """
 
     def check(self, segment: Segment, dim: int, *, full: bool) -> bool:
-        """Return whether a file is as it was written; see `open`. Only `full` reads all of it."""
+        """Return whether a file is intact; see `open`. Only `full` reads all of it."""
 
     def exists(self, segment: Segment) -> bool:
-        """Return whether there is a file."""
+        """Return whether a file exists."""
 
     def read(self, segment: Segment) -> bytes:
-        """Return a file, however damaged; nothing where there is none."""
+        """Return the contents of a file, even if damaged; empty if it does not exist."""
 
     def copy_to(self, segment: Segment, folder: Path) -> None:
-        """Copy a file into a folder of this machine; the caller flushes the folder.
+        """Copy a file to a local folder; the caller flushes the folder.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: It does not exist.
             OSError: The copy cannot be written.
         """
 
     def take(self, segment: Segment, file: Path) -> None:
-        """Take over a file of this machine, durably; one that is there stays.
+        """Add a local file durably, unless it exists already.
 
         Raises:
             OSError: It cannot be read or written.
-            ArchiveError: The storage refuses it.
+            ArchiveError: The storage rejects it.
         """
 
     def trusts_heads(self) -> bool:
-        """Return whether ids may be used before all of a file was read."""
+        """Return whether ids may be used before the whole file has been read."""
 
     def put_columns(self, segment: Segment, file: Path) -> None:
-        """Keep the columns of a segment for other machines, where there are any."""
+        """Publish the columns of a segment, if there are other machines."""
 
     def fetch_columns(self, segment: Segment, file: Path) -> bool:
-        """Write the columns that another machine kept into a file, and return whether there were any."""
+        """Write the published columns to a file, and return whether there were any."""
 
     def remove_unnamed(self, named: set[str]) -> list[str]:
         """Delete files that no commit names, and return their names."""
@@ -89,15 +89,15 @@ class FolderPlace:
     """A `SegmentPlace` in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder; it exists."""
+        """Initialize with an existing folder."""
         self._folder = folder
 
     def path_of(self, segment: Segment) -> Path:
-        """Return where a file is."""
+        """Return the path of a file."""
         return self._folder / f"{segment.name}{SUFFIX}"
 
     def write(self, segment: Segment, parts: Iterable[bytes | memoryview]) -> None:
-        """Write a file so that it survives a power cut."""
+        """Write a file durably."""
         write_durably(self.path_of(segment), parts)
 
     def open(self, segment: Segment, dim: int) -> OpenSegment:
@@ -105,16 +105,16 @@ class FolderPlace:
         return open_segment(self._folder, segment, dim)
 
     def check(self, segment: Segment, dim: int, *, full: bool) -> bool:
-        """Compare a file with what the catalog knows of it."""
+        """Compare a file with the catalog."""
         self.open(segment, dim)
         return not full or file_checksum(self.path_of(segment)) == segment.sha256
 
     def exists(self, segment: Segment) -> bool:
-        """Return whether there is a file."""
+        """Return whether a file exists."""
         return self.path_of(segment).exists()
 
     def read(self, segment: Segment) -> bytes:
-        """Return a file; nothing where it cannot be read."""
+        """Return the contents of a file; empty if it cannot be read."""
         try:
             return self.path_of(segment).read_bytes()
         except OSError:
@@ -125,18 +125,18 @@ class FolderPlace:
         copy_file(self.path_of(segment), folder / f"{segment.name}{SUFFIX}")
 
     def take(self, segment: Segment, file: Path) -> None:
-        """Give a file a second name here, or copy it; the caller flushes the folder."""
+        """Hard-link or copy a file here; the caller flushes the folder."""
         link_or_copy(file, self.path_of(segment))
 
     def trusts_heads(self) -> bool:
-        """Read it all: it is here."""
+        """Verify the whole file, because it is local."""
         return False
 
     def put_columns(self, segment: Segment, file: Path) -> None:
-        """Do nothing: they are in the folder."""
+        """Do nothing, because they are in the folder."""
 
     def fetch_columns(self, segment: Segment, file: Path) -> bool:  # noqa: ARG002  (there are no others)
-        """Return that there are none."""
+        """Return False, because there are none."""
         return False
 
     def remove_unnamed(self, named: set[str]) -> list[str]:
@@ -151,24 +151,24 @@ class FolderPlace:
 class ObjectPlace:
     """A `SegmentPlace` on object storage.
 
-    A machine keeps the beginning of every file (12 bytes a tile), and copies of whole files in the cache.
+    Each machine stores the start of every file (12 bytes per tile), and caches whole files.
     """
 
     def __init__(self, files: CachedObjects, heads: Path) -> None:
-        """Name the places.
+        """Initialize.
 
         Args:
             files: The storage and its cache.
-            heads: Folder of the beginnings.
+            heads: Folder of the starts of files.
         """
         self._files, self._heads = files, heads
 
     def write(self, segment: Segment, parts: Iterable[bytes | memoryview]) -> None:
-        """Upload a file, and check that it is there."""
+        """Upload a file, and check that it arrived."""
         self._files.objects.put(key_of(segment), b"".join(parts))
 
     def open(self, segment: Segment, dim: int) -> OpenSegment:
-        """Get the beginning of a file, where this machine has none, and map it."""
+        """Download the start of a file unless it is there, and map it."""
         path = self._heads / f"{segment.name}{HEADS}"
         if not path.exists():
             self._fetch_head(segment, dim, path)
@@ -180,7 +180,7 @@ class ObjectPlace:
                 version = checked_version(header, size, segment, dim, path, "delete it: it is read again")
                 ids, checks = mapped_head(file, version, segment)
         except (ArchiveError, FileNotFoundError):
-            # A copy of a few bytes, which is got again.
+            # A small copy, which is downloaded again.
             path.unlink(missing_ok=True)
             raise
         return OpenSegment(
@@ -193,13 +193,13 @@ class ObjectPlace:
         )
 
     def check(self, segment: Segment, dim: int, *, full: bool) -> bool:
-        """Compare the object with what the catalog knows of it; copies of this machine do not count."""
+        """Compare the object with the catalog, ignoring local copies."""
         header, size = self._files.objects.beginning(key_of(segment), HEADER.size)
         checked_version(header, size, segment, dim, f"{self._files}/{key_of(segment)}", _WAY_OUT)
         return not full or checksum(self._files.objects.parts(key_of(segment))) == segment.sha256
 
     def exists(self, segment: Segment) -> bool:
-        """Return whether there is an object."""
+        """Return whether the object exists."""
         return self._files.objects.exists(key_of(segment))
 
     def read(self, segment: Segment) -> bytes:
@@ -223,7 +223,7 @@ class ObjectPlace:
             temporary.unlink(missing_ok=True)
 
     def take(self, segment: Segment, file: Path) -> None:
-        """Upload a file, unless the same one is there, and read it back: a copy counts once it was compared."""
+        """Upload a file unless it exists, and read it back to verify it."""
         objects, key = self._files.objects, key_of(segment)
         if objects.exists(key) and checksum(objects.parts(key)) == segment.sha256:
             return
@@ -232,7 +232,7 @@ class ObjectPlace:
             raise ArchiveError(f"{self._files}/{key}: differs from {file}; run the same again")
 
     def trusts_heads(self) -> bool:
-        """Trust them: each row that is read later is compared with its check, which covers its id."""
+        """Return True, because the check of each row, verified when it is read, covers its id."""
         return True
 
     def put_columns(self, segment: Segment, file: Path) -> None:
@@ -255,7 +255,7 @@ class ObjectPlace:
         return True
 
     def remove_unnamed(self, named: set[str]) -> list[str]:
-        """Delete objects that no commit names, once they are so old that no writer is about to name them."""
+        """Delete objects that no commit names, once they are so old that no writer can still commit them."""
         least = self._files.objects.place.keep_unnamed_s
         stale = [
             entry.key

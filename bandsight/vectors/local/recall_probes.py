@@ -1,7 +1,7 @@
-"""Draws the queries that recall is measured with, and finds their true neighbours by brute force.
+"""Generates queries for measuring recall, and finds their true neighbours by brute force.
 
-People send queries that no archive holds: images of other places and sensors, mixtures of examples, sentences. They are
-made from rows that were kept out of training, and from sentences.
+Real queries are not rows of the archive: images of other places and sensors, combinations of examples, sentences. They
+are simulated from rows that were excluded from training, and from sentences.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bandsight.vectors.local.ivf_build import Rows, chunks, held_out
 
 EACH = 100
-"""Queries of each kind, at most."""
-# With fewer rows kept out of training, queries are drawn from all.
+"""Maximum number of queries of each kind."""
+# With fewer rows excluded from training, queries are drawn from all rows.
 _FEWEST = 20
-# A mixture is twice the mean of so many rows less the mean of so many others, as a search by examples asks.
+# A mixture is twice the mean of this many rows minus the mean of others, as in a search by examples.
 _MIXED = 3
-# Images from further away are moved by this share of the difference of two rows; another sensor's have lost contrast.
+# Images of other places are shifted by this share of the difference of two rows; those of other sensors lose contrast.
 _FURTHER, _CONTRAST = 0.5, 0.7
-# A filter lets neighbours pass together, as scenes and regions do.
+# Filters select runs of neighbouring rows, like scenes and regions.
 _RUN = 256
 
 
@@ -30,40 +30,40 @@ class Probe:
 
     kind: str
     rows: slice
-    """Where they stand among all queries."""
+    """Their positions among all queries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What an index is measured with."""
+    """Queries and filters for measuring an index."""
 
     queries: NDArray[np.float32]
     """Unit vectors, shape (q, dim)."""
     own: NDArray[np.int64]
-    """Id of each query's own row, which is held out; -1 where it has none; shape (q,)."""
+    """Id of each query's own row, which is excluded from its results, or -1, shape (q,)."""
     probes: tuple[Probe, ...]
     """The kinds of queries."""
     shares: tuple[float, ...]
-    """Of the rows, that filters let pass; the first is 1."""
+    """Shares of the rows that pass the filters; the first is 1."""
     allowed: tuple[NDArray[np.bool_] | None, ...]
-    """For each share, which tiles pass, by id from `first_id` on, shape (span,); None for all."""
+    """For each share, the tiles that pass by id, starting at `first_id`, shape (span,); None for all."""
     first_id: int
-    """Of the tiles that masks speak of."""
+    """First id of the masks."""
     counts: tuple[int, ...]
-    """For each share, how many rows pass."""
+    """For each share, the number of rows that pass."""
 
 
 def draw(
     parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Sequence[float], first_id: int, span: int
 ) -> Sample:
-    """Return queries of each kind, and filters of some shares, over a span of ids.
+    """Return queries of each kind, and filters, over a span of ids.
 
     Args:
         parts: The archive's rows.
         texts: Vectors of sentences, shape (n, dim).
-        shares: Of the rows, that filters let pass; the first is 1.
-        first_id: Of the tiles that masks speak of.
-        span: How many there are.
+        shares: Shares of the rows that pass the filters; the first is 1.
+        first_id: First id of the masks.
+        span: Length of the masks.
     """
     rng = np.random.default_rng(0)
     ids = np.concatenate([ids[alive] for ids, _, alive in parts])
@@ -79,7 +79,7 @@ def draw(
     probes = [
         Probe(kind, slice(end - len(queries), end)) for (kind, queries), end in zip(kinds.items(), ends, strict=True)
     ]
-    # What is made from rows may have them as neighbours; only an image is left out of its own.
+    # Queries derived from rows may have them as neighbours; only an unchanged image is excluded from its own results.
     owners = np.full(ends[-1], -1, np.int64)
     owners[: len(own)] = own
     allowed = [None if share == 1 else _some(ids - first_id, span, share, rng) for share in shares]
@@ -97,9 +97,9 @@ def draw(
 def true_neighbours(
     parts: Sequence[Rows], sample: Sample, k: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Return ids and scores of the nearest rows of each query for each share, both of shape (q, k), best first.
+    """Return ids and scores of the nearest rows for each query and share, both of shape (q, k), best first.
 
-    Padded with -1 and -inf. Rows are read once.
+    They are padded with -1 and -inf. Rows are read once.
     """
     best = [_Best(len(sample.queries), k) for _ in sample.shares]
     for ids, values in chunks(parts):
@@ -114,7 +114,7 @@ def true_neighbours(
 
 
 class _Best:
-    """The k best of each query so far; only what beats the worst of them is looked at."""
+    """The k best rows for each query so far; only rows that beat the worst of them are considered."""
 
     def __init__(self, queries: int, k: int) -> None:
         self._k = k
@@ -136,7 +136,7 @@ class _Best:
 
 
 def _beyond_images(images: NDArray[np.float32], rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-    """Return queries made from rows: images from further away, those of another sensor, mixtures."""
+    """Return queries derived from rows: images of other places, of other sensors, and mixtures."""
     count = len(images)
 
     def drawn() -> NDArray[np.float32]:
@@ -159,20 +159,20 @@ def _some_rows(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
 
 def _odd_texts(texts: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return what lies as far from the sentences as these from each other, and half again as far aside."""
+    """Return unusual sentences: as far from the given ones as these are from each other, and shifted further."""
     one, two, three = (texts[rng.integers(len(texts), size=min(EACH, len(texts)))] for _ in range(3))
     aside = _unit(rng.standard_normal(one.shape)) * np.float32(0.5)
     return _unit(one + two - three + aside * np.linalg.norm(one, axis=1, keepdims=True))
 
 
 def _unit(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return rows of length 1; a row of length 0 stays one."""
+    """Normalise rows to length 1; rows of length 0 stay unchanged."""
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.where(norms > 0, norms, 1), np.float32)
 
 
 def _some(places: NDArray[np.int64], span: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return about a share of places, in runs of neighbours, shape (span,): rows that are gone have places too."""
+    """Return a mask that selects about a share of the ids in runs, shape (span,), including ids of deleted rows."""
     runs = rng.random(-(-len(places) // _RUN)) < share
     runs[rng.integers(len(runs))] = True
     allowed = np.zeros(span, bool)

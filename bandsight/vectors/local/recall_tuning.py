@@ -1,4 +1,4 @@
-"""Measures how far searches must look to reach the target recall, for queries of every kind, filtered or not."""
+"""Measures the search widths that reach the target recall, for all kinds of queries, with and without filters."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,40 +15,40 @@ from bandsight.vectors.local.ivf_search import Found
 from bandsight.vectors.local.recall_probes import Probe, Sample, draw, true_neighbours
 
 TARGET = 0.99
-# Tolerances are chosen with this to spare: other queries differ from the measured ones by about as much.
+# Margin of the target, because the recall of other queries differs from the measured one by about this much.
 _MARGIN = 0.005
 KS = (10, 100)
-# Shares of the rows that filters let pass; those that leave fewer rows than `FEW` are scanned exactly.
+# Shares of the rows that pass the filters; if fewer than `FEW` rows pass, they are scanned exactly.
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
-# The first tolerance tried, which is halved until the target is reached, and the last.
+# The first tolerance, which is halved until the target is reached, and the last one.
 _FIRST, _LAST = 0.1, 0.0001
-# A recall that stays as it is while the tolerance becomes so many times smaller is not the tolerance's.
+# If recall stays the same while the tolerance shrinks by this factor, it does not depend on the tolerance.
 _NO_GAIN = 4
-# Queries of each kind that filters are measured with.
+# Number of queries of each kind for measuring filters.
 _FILTERED = 25
 _TIMED = 15
 _NEVER_MS = 1e9
-# Scores of the same row, summed in another order, differ by less.
+# Tolerance for scores of the same row summed in another order.
 _EQUAL = 1e-5
 
 Ask = Callable[[int, SearchParams | None, NDArray[np.float32]], Found]
-"""Answers a query for k hits, by the index or (None) by exact scan."""
+"""Searches for k hits, by the index or, if the width is None, by exact scan."""
 Prepare = Callable[[IvfIndex, NDArray[np.bool_] | None], Ask]
-"""Returns what answers among the allowed tiles, by id from `first_id` on; among all when None."""
+"""Returns a search among the allowed tiles by id, starting at `first_id`; None for all."""
 
 
 def measured(
     index: IvfIndex, parts: Sequence[Rows], texts: NDArray[np.float32] | None, seconds: float, prepare: Prepare
 ) -> IvfIndex:
-    """Return an index with the tolerances that reach the target, and with recall and times measured there.
+    """Return an index with the tolerances that reach the target, and the measured recall and times.
 
     Args:
-        index: It holds all rows.
+        index: The index, with all rows.
         parts: The archive's rows.
-        texts: Vectors of sentences, which lie off the images' distribution, shape (n, dim).
-        seconds: What building it took, for the figures.
-        prepare: Answers queries, which are measured and timed.
+        texts: Vectors of sentences, whose distribution differs from that of images, shape (n, dim).
+        seconds: Time to build the index, for the figures.
+        prepare: Creates the searches to measure.
     """
     began = time.monotonic()
     shares = [share for share in SHARES if share == 1 or share * len_of(parts) >= FEW]
@@ -97,10 +97,10 @@ def measured(
 def _loosest(
     ask: Ask, sample: Sample, truth: NDArray[np.float32], width: SearchParams
 ) -> tuple[SearchParams, dict[str, float], bool]:
-    """Return the first of ever smaller tolerances that reaches the target for each kind, and what it reaches.
+    """Return the largest tolerance that reaches the target for each kind, and the recall.
 
-    A kind that has reached it is not measured again: with a smaller tolerance it finds no less. Nor is one that is
-    above the target and finds no more with a quarter of a tolerance: what it lacks lies in lists that were visited.
+    A kind that has reached it is not measured again, because smaller tolerances find no less. Nor is one that is above
+    the target and finds no more with a quarter of the tolerance, because its missing hits are in visited lists.
     """
     k, figures = width.k, dict[str, float]()
     left: Sequence[Probe] = sample.probes
@@ -130,12 +130,12 @@ def _loosest(
 
 
 def _settled(recall: float, since: float, width: SearchParams) -> bool:
-    """Return whether a smaller tolerance is not needed, or of no use, for a recall reached since a tolerance."""
+    """Return whether a smaller tolerance is unnecessary or useless, for a recall reached since a tolerance."""
     return recall >= TARGET + _MARGIN or (recall >= TARGET and width.tolerance <= since / _NO_GAIN)
 
 
 def _recall(found: Sequence[Found], truth: NDArray[np.float32], own: NDArray[np.int64]) -> float:
-    """Return the mean share of hits that score as high as the true neighbours do, a query's own row aside.
+    """Return the mean share of hits that score as high as the true neighbours, without the query's own row.
 
     By score, because any of several equal rows is as good as the others.
     """
@@ -151,7 +151,7 @@ def _recall(found: Sequence[Found], truth: NDArray[np.float32], own: NDArray[np.
 def _time(ask: Callable[[NDArray[np.float32]], object], sample: Sample) -> float:
     """Return the median processor time of a query, in ms; queries of each kind take turns.
 
-    Processor time, because other programs must not decide which way is the quicker one.
+    Processor time, because other programs must not affect which way is faster.
     """
     chosen = sample.queries[np.linspace(0, len(sample.queries) - 1, _TIMED).astype(int)]
     ask(chosen[0])
@@ -164,13 +164,13 @@ def _time(ask: Callable[[NDArray[np.float32]], object], sample: Sample) -> float
 
 
 def _scan_us(ask: Ask, sample: Sample, share: int) -> float:
-    """Return what a row costs an exact scan under the filter of a share, by its place among those measured, in µs."""
+    """Return the time of an exact scan per row, µs, with the filter at an index of the measured shares."""
     ms = _time(partial(ask, KS[0], None), sample)
     return round(1000 * ms / sample.counts[share], 4)
 
 
 def _visit_us(index: IvfIndex, sample: Sample) -> float:
-    """Return what a row of a list costs a visit, in µs: to all lists, a few hits of which are wanted."""
+    """Return the time of a visit per row of a list, µs, measured by visiting all lists for a few hits."""
     passing = index.passing(np.ones(index.span, bool))
     every = np.arange(index.lists)
 

@@ -1,4 +1,4 @@
-"""The vectors of a segment on object storage: the whole file from the cache, or single rows by ranges."""
+"""The vectors of a segment on object storage: the whole file from the cache, or single rows by range requests."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from bandsight.objects.cached import CachedObjects
 from bandsight.vectors.local.segment_checks import file_checksum
 from bandsight.vectors.local.segments import SUFFIX, Fp16Rows, MappedBody, mapped_body
 
-# A file is got whole once this share of it was asked for row by row.
+# A whole file is downloaded once this share of it has been requested row by row.
 _SHARE = 1 / 16
 
 
@@ -42,32 +42,32 @@ class RemoteBody:
     segment: Segment
     dim: int
     start: int
-    """Where the vectors begin in the file, bytes."""
+    """Offset of the vectors in the file, bytes."""
     asked: int = field(default=0, init=False)
-    """Bytes that were read row by row."""
+    """Number of bytes read row by row."""
 
     @property
     def rows(self) -> NDArray[np.float16]:
-        """All of them, from the cache, shape (n, dim)."""
+        """All vectors, from the cache, shape (n, dim)."""
         return self._mapped().rows
 
     @property
     def half(self) -> Fp16Rows:
-        """Scores them where they lie."""
+        """Scores the vectors without copying them."""
         return self._mapped().half
 
     @property
     def on_demand(self) -> NDArray[np.float16]:
-        """What gets them when it is indexed, so that only one segment at a time has to be here."""
+        """An object that loads vectors when it is indexed, so that only one segment at a time must be local."""
         return cast("NDArray[np.float16]", _OnDemand(self))
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and numbers of each."""
+        """Shape (rows, dim)."""
         return self.segment.count, self.dim
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some rows: from the file where it is here or much of it is needed, else by ranges; see `Body`."""
+        """Return some rows: from the file if it is local or much of it is needed, otherwise by ranges; see `Body`."""
         size = 2 * self.dim
         if not self.files.cache.has(self._name):
             self.asked += size * len(rows)
@@ -80,7 +80,7 @@ class RemoteBody:
         return np.frombuffer(data, "<f2").reshape(len(rows), self.dim)
 
     def forget(self) -> bool:
-        """Drop the copy in the cache: the object may be sound."""
+        """Delete the copy in the cache, because the object may be intact."""
         self.files.cache.forget(self._name)
         return True
 
@@ -106,18 +106,18 @@ class RemoteBody:
 
 @dataclass(frozen=True, slots=True)
 class _OnDemand:
-    """The rows of a remote segment, as an array that is read when it is indexed."""
+    """The rows of a remote segment, as an array that is loaded when it is indexed."""
 
     body: RemoteBody
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and numbers of each."""
+        """Shape (rows, dim)."""
         return self.body.shape
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, at: Any) -> Any:
-        # A copy: a view would keep the file's space taken when it has made room for another.
+        # A copy, because a view would keep the file's space in use after it has been evicted.
         return np.array(self.body.rows[at])

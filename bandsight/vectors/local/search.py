@@ -19,50 +19,50 @@ from bandsight.vectors.local.snapshot import StoreState
 from bandsight.vectors.scores import SLACK, Ranked, best, raw_scores, slack
 from bandsight.work import stage
 
-# Rows converted to float32 at a time, for many queries at once: 16 Ki × 1152 × 4 bytes = 75 MB at most.
+# Rows converted to float32 at a time, for many queries: 16 Ki × 1152 × 4 bytes = 75 MB at most.
 _CHUNK = 1 << 14
-# From so many queries on, converting rows once for a matrix product costs less than reading them once for each query.
+# From this number of queries on, converting rows once for a matrix product is faster than reading them for each query.
 _MANY = 24
-# Scores kept at a time, queries × k.
+# Maximum number of scores in memory, queries × k.
 _SCORES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedSegment:
-    """The rows of one segment that a scan looks at."""
+    """The selected rows of one segment."""
 
     file: OpenSegment
     mask: NDArray[np.bool_]
-    """Which rows count, shape (n,)."""
+    """The selected rows, shape (n,)."""
     count: int
-    """How many do, at least 1."""
+    """Number of selected rows, at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Which rows of each segment count."""
+    """The selected rows of each segment."""
 
     masks: list[Mask]
     counts: list[int]
-    """How many rows of each segment count."""
+    """Number of selected rows of each segment."""
 
     @classmethod
     def of(cls, masks: list[Mask]) -> "Masks":
-        """Count the rows of masks."""
+        """Create masks with their counts."""
         return cls(masks, [int(np.count_nonzero(mask)) for mask in masks])
 
     @property
     def survivors(self) -> int:
-        """How many rows count."""
+        """Number of selected rows."""
         return sum(self.counts)
 
     @property
     def total(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return sum(len(mask) for mask in self.masks)
 
     def split(self, parts: Sequence[LoadedSegment], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
-        """Return the rows from one tile id up to another, and those outside; a mask without any is of no length."""
+        """Split into the rows from one tile id to another, and the others; masks without rows have length 0."""
         if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
             return self, Masks([], [])
         inside, outside = Masks([], []), Masks([], [])
@@ -88,18 +88,18 @@ class Masks:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A `Choice`: the rows of one state that count."""
+    """A `Choice`: the selected rows of one state."""
 
     state: StoreState
     masks: Masks
 
     @property
     def count(self) -> int:
-        """How many rows count."""
+        """Number of selected rows."""
         return self.masks.survivors
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
-        """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        """Search by index if that is faster, otherwise by exact scan; see `VectorStore`."""
         with stage("search"):
             return self._search(queries, k, exact=exact)
 
@@ -116,7 +116,7 @@ class Chosen:
 
 
 def plan(index: IvfIndex, survivors: int, total: int, k: int) -> SearchParams | None:
-    """Return how far the index should look, None where an exact scan of the survivors is as quick, or alone right.
+    """Return the search width of the index; None if an exact scan of the selected rows is as fast, or necessary.
 
     Both were timed when the index was measured.
     """
@@ -129,7 +129,7 @@ def plan(index: IvfIndex, survivors: int, total: int, k: int) -> SearchParams | 
 def answer(
     state: StoreState, masks: Masks, width: SearchParams | None, queries: NDArray[np.float32], k: int
 ) -> list[Found]:
-    """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
+    """Search by index, or by exact scan if the width is None; k is at most the number of selected rows."""
     if state.index is None or width is None:
         return _scanned(state, masks, queries, k)
     old, fresh = masks.split([one.part for one in state.shown], state.index.first_id, state.index.up_to)
@@ -142,7 +142,7 @@ def answer(
     for row, query in enumerate(queries):
         found = nearest_by_index(state, state.index, passing, width, query, min(k, old.survivors), scan_ms)
         if found is None or len(found.ranked[0]) < min(k, old.survivors):
-            # A scan is quicker, or the index lacks some of them: the contract is min(k, matching).
+            # A scan is faster, or the index lacks some of the rows; the contract is min(k, matching).
             answers += _scanned(state, masks, query[None], k)
             continue
         if late is not None:
@@ -175,7 +175,7 @@ def _scanned(state: StoreState, masks: Masks, queries: NDArray[np.float32], k: i
 
 
 def scan_parts(state: StoreState, masks: Masks) -> list[MaskedSegment]:
-    """Return the segments that have rows that count."""
+    """Return the segments with selected rows."""
     return [
         MaskedSegment(shown.part.file, mask, count)
         for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)
@@ -184,7 +184,7 @@ def scan_parts(state: StoreState, masks: Masks) -> list[MaskedSegment]:
 
 
 def scan(parts: Sequence[MaskedSegment], queries: NDArray[np.float32], k: int) -> list[Ranked]:
-    """Return the k best rows of each query; k is at most the number of rows that count."""
+    """Return the k best rows for each query; k is at most the number of selected rows."""
     block = max(1, _SCORES // k)
     return [
         ranked
@@ -214,7 +214,7 @@ def _scan_block(parts: Sequence[MaskedSegment], queries: NDArray[np.float32], k:
 def _propose(
     part: MaskedSegment, queries: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return float32 scores and places of the rows that are likely best, both of shape (queries, k), best first."""
+    """Return float32 scores and positions of the likely best rows, both of shape (queries, k), best first."""
     if len(queries) < _MANY:
         return part.file.half.best(queries, k, None if part.count == len(part.mask) else part.mask)
     rows = np.flatnonzero(part.mask)
@@ -233,7 +233,7 @@ def _propose(
 
 
 def chunks(part: MaskedSegment) -> Iterator[NDArray[np.float32]]:
-    """Yield the rows that count, in their order, some thousand at a time, as float32."""
+    """Yield the selected rows in order, as float32, some thousand at a time."""
     rows = np.flatnonzero(part.mask)
     for start in range(0, len(rows), _CHUNK):
         chosen = rows[start : start + _CHUNK]
@@ -242,7 +242,7 @@ def chunks(part: MaskedSegment) -> Iterator[NDArray[np.float32]]:
 
 
 def _all_above(part: MaskedSegment, query: NDArray[np.float32], floor: float, least: int) -> NDArray[np.int64]:
-    """Return the places of all rows that reach a score, of which there are so many that some were cut off."""
+    """Return the positions of all rows that reach a score, after some of them were cut off."""
     while True:
         least = min(2 * least, part.count)
         found, at = part.file.half.best(query[None], least, None if part.count == len(part.mask) else part.mask)

@@ -18,7 +18,7 @@ from bandsight.vectors.local.segments import OpenSegment
 
 @dataclass(frozen=True, slots=True)
 class SegmentView:
-    """One open segment as a snapshot shows it."""
+    """An open segment in a snapshot."""
 
     part: LoadedSegment
     view: AttributeView
@@ -26,27 +26,27 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """All that one search needs; replaced as a whole."""
+    """Everything that a search needs; replaced as a whole."""
 
     shown: tuple[SegmentView, ...]
     scenes: SceneColumns
     index: IvfIndex | None
     stamp: tuple[int, int] | None
-    """Of the index's files."""
+    """Stamp of the index's files."""
     firsts: NDArray[np.int64]
     """First tile id of each segment, ascending."""
     device: GpuRows | None
-    """The rows on a GPU, where there is one that they fit into; then every search is exact."""
+    """The rows on a GPU, if there is one with enough memory; then every search is exact."""
     prepared: list[Passing] = field(default_factory=list, init=False, compare=False, repr=False)
     """What the index passes where there is no filter, once a search has needed it."""
 
 
 def cells_of(state: StoreState, ids: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], CellCodes]]:
-    """Return where those tiles that have as many cells stand in `ids`, and their cells, compared with their checks.
+    """Return verified cells of tiles, grouped by the number of cells per tile, with positions of the tiles in `ids`.
 
     Raises:
-        NotFoundError: No segment has one of them.
-        ArchiveError: The cells of one are damaged.
+        NotFoundError: No segment has one of the tiles.
+        ArchiveError: The cells of a tile are damaged.
     """
     found: dict[tuple[int, ...], list[tuple[NDArray[np.intp], CellCodes]]] = {}
     for chosen, number, rows in located_in(state, ids):
@@ -64,20 +64,20 @@ def cells_of(state: StoreState, ids: NDArray[np.int64]) -> list[tuple[NDArray[np
 def located(
     state: StoreState, ids: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
-    """Yield, for each segment that has some of the tiles, where these stand in `ids`, its file and their rows in it.
+    """Yield, for each segment with some of the tiles, their positions in `ids`, its file, and their rows in it.
 
     Raises:
-        NotFoundError: No segment has one of them.
+        NotFoundError: No segment has one of the tiles.
     """
     for chosen, number, rows in located_in(state, ids):
         yield chosen, state.shown[number].part.file, rows
 
 
 def located_in(state: StoreState, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], int, NDArray[np.int64]]]:
-    """Yield, for each segment that has some of the tiles, where these stand in `ids`, its number and their rows in it.
+    """Yield, for each segment with some of the tiles, their positions in `ids`, its number, and their rows in it.
 
     Raises:
-        NotFoundError: No segment has one of them.
+        NotFoundError: No segment has one of the tiles.
     """
     at = np.searchsorted(state.firsts, ids, "right") - 1
     for number in np.unique(at):

@@ -1,4 +1,4 @@
-"""The real store: float16 segments on disk, scanned exactly by FAISS, or through an index derived from them."""
+"""The local vector store: float16 segments on disk, searched exactly by FAISS, or with an index derived from them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from bandsight.vectors.local.snapshot import SegmentView, StoreState, cells_of, 
 from bandsight.vectors.port import Selection, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
-# An index that holds at least this share of the rows takes the others as they are; below it, it is trained again.
+# An index with at least this share of the rows is extended with the others; below it, it is trained again.
 _STILL_FITS = 0.5
 
 
@@ -52,11 +52,11 @@ class LocalVectorStore:
         Args:
             folder: The archive's folder.
             dim: Length of a vector.
-            columns_of: Reads the attributes of tiles from the catalog when their file is gone.
+            columns_of: Reads the attributes of tiles from the catalog if their file is missing.
             footprints: Reads footprints of tiles from the catalog.
-            choose_device: Names a device for so many rows of a length, or None for the CPU.
-            files: Object storage that keeps the files; None for the folder.
-            index_files: The files that an index may have, its facts last.
+            choose_device: Returns a device for a number of rows and their length, or None for the CPU.
+            files: Object storage with the files; None if they are in the folder.
+            index_files: The files that an index may have, its metadata last.
         """
         self.folder = StoreFolder(folder, dim, columns_of, files, index_files)
         self._dim = dim
@@ -88,7 +88,7 @@ class LocalVectorStore:
         self._open = {part.segment.name: part for part in parts}
         shown = tuple(SegmentView(part, AttributeView(part.columns, snapshot.scenes)) for part in parts)
         for part in parts:
-            # Read once, to compare files and to find scenes; searches do without.
+            # Read once, to compare files and to find scenes; searches do not need them.
             drop_page_cache(part.columns.ids)
             drop_page_cache(part.file.ids)
         stamp = index_stamp(self.folder.derived)
@@ -102,24 +102,24 @@ class LocalVectorStore:
         self._state = StoreState(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def ping(self) -> None:
-        """Ask the object storage, if the files are there; see `VectorStore`."""
+        """Check that the object storage answers, if the files are there; see `VectorStore`."""
         self.folder.ping()
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
-        """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
+        """Rewrite segments without deleted rows, and merge small ones; a commit makes them valid.
 
         Returns:
-            The segments that are to go, and those that take their place.
+            The segments to drop, and those that replace them.
         """
         shown = self._current().shown
         return self.folder.merge([one.part for one in shown], [one.view.alive for one in shown])
 
     def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
-        """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        """Search by index if that is faster, otherwise by exact scan; see `VectorStore`."""
         return self.choose(where).search(queries, k, exact=exact)
 
     def choose(self, where: Filter) -> Chosen:
-        """Decide which tiles pass; see `VectorStore`."""
+        """Select the tiles that pass; see `VectorStore`."""
         state = self._current()
         if where.is_empty:
             # Their counts are known.
@@ -158,7 +158,7 @@ class LocalVectorStore:
         return cells_of(self._current(), np.asarray(ids, np.int64))
 
     def missing(self, ids: Sequence[int]) -> list[int]:
-        """Return which of some tiles are not there, or no more; see `VectorStore`."""
+        """Return the ids of missing and deleted tiles; see `VectorStore`."""
         state, sorted_ids = self._current(), np.unique(np.asarray(ids, np.int64))
         at = np.searchsorted(state.firsts, sorted_ids, "right") - 1
         lost: list[int] = sorted_ids[at < 0].tolist()
@@ -170,7 +170,7 @@ class LocalVectorStore:
         return lost
 
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int | None = None) -> dict[str, Any]:
-        """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
+        """Build an index or extend the existing one, measure and serve it; see `VectorStore`."""
         state = self._current()
         began = time.monotonic()
         parts = parts_of(state)
@@ -196,9 +196,9 @@ class LocalVectorStore:
         return index.figures
 
     def extend(self) -> bool:
-        """Add to the saved index the rows that it lacks, at the widths measured before; return whether there is one.
+        """Add missing rows to the saved index, keeping the measured widths; return whether there is an index.
 
-        What it saves is served from the next snapshot on.
+        The new index is served from the next snapshot on.
         """
         state = self._current()
         parts = parts_of(state)
@@ -211,12 +211,12 @@ class LocalVectorStore:
 
     @property
     def worth_an_index(self) -> bool:
-        """Whether there are enough rows: fewer are scanned exactly in milliseconds."""
+        """Whether there are enough rows for an index; fewer are scanned exactly in milliseconds."""
         return sum(one.view.living for one in self._current().shown) >= building.WORTH_IT
 
     @property
     def unindexed(self) -> int:
-        """How many rows are scanned because they are newer than the index; none where there is no index."""
+        """Number of rows newer than the index, which are scanned; 0 without an index."""
         state = self._current()
         if state.index is None:
             return 0
@@ -225,7 +225,7 @@ class LocalVectorStore:
         return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
 
     def _extended(self, state: StoreState, parts: list[Rows]) -> IvfIndex | None:
-        """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
+        """Return the saved index extended with missing rows; None if there is none or it lacks too many rows."""
         living = sum(one.view.living for one in state.shown)
         if state.index is None:
             return None
@@ -252,19 +252,19 @@ class LocalVectorStore:
 
     @property
     def index_figures(self) -> dict[str, Any]:
-        """The index's kind, size, width and measured recall."""
+        """Kind, size, width and measured recall of the index."""
         index = self._current().index
         return {**index.figures, "up_to_tile": index.up_to} if index else {"index": "none"}
 
     def verify(self, *, full: bool) -> list[str]:
-        """Compare files with the catalog, and (`full`) rows with checksums and norms; see `VectorStore`."""
+        """Compare files with the catalog and, if `full`, verify checksums and norms of rows; see `VectorStore`."""
         parts = [shown.part for shown in self._current().shown]
         problem, _ = index_problem(self.folder.derived)
         found = [problem for part in parts for problem in self.folder.problems(part, full=full)]
         return [*found, problem] if problem else found
 
     def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
-        """Return each segment and the ids of its tiles that live, ascending."""
+        """Return each segment and the ids of its tiles whose scene exists, ascending."""
         return [(one.part.segment, one.part.columns.ids[one.view.alive]) for one in self._current().shown]
 
     def remove_unnamed(self, named: set[str], newest: int) -> None:
@@ -286,7 +286,7 @@ class LocalVectorStore:
         return self.folder.drop_damaged_derived()
 
     def copy_to(self, folder: Path, segments: Sequence[Segment], files: CachedObjects | None = None) -> bool:
-        """Copy vector files, and the index into a folder; see `VectorStore`."""
+        """Copy vector files, and to a folder the index too; see `VectorStore`."""
         if files is not None:
             return all(self.folder.upload_segment(segment, files) for segment in segments)
         if not all(self.folder.copy_segment(segment, folder) for segment in segments):
@@ -315,7 +315,7 @@ class LocalVectorStore:
 
 
 def parts_of(state: StoreState) -> list[Rows]:
-    """Return ids, vectors and life of the rows of each segment, as an index is made from them."""
+    """Return the rows of each segment for building an index; see `Rows`."""
     return [(one.part.columns.ids, one.part.file.body.on_demand, one.view.alive) for one in state.shown]
 
 
