@@ -125,9 +125,9 @@ def audit_to(file: str) -> None:
     """Append the audit log to a file, shared by workers and commands. A rotated file is reopened."""
     logger, handler = logging.getLogger(AUDIT), logging.handlers.WatchedFileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(LineFormatter("json"))
-    for former in logger.handlers:
-        if isinstance(former, logging.FileHandler):
-            former.close()
+    for previous in logger.handlers:
+        if isinstance(previous, logging.FileHandler):
+            previous.close()
     logger.handlers[:], logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
 

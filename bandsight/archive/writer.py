@@ -234,7 +234,7 @@ class ArchiveWriter(Archive):
         if old:
             with self.database.writing() as catalog:
                 if not {segment.name for segment in old} <= {segment.name for segment in catalog.segments()}:
-                    raise ArchiveError(f"{self.path}: another process has merged these files meanwhile; run it again")
+                    raise ArchiveError(f"{self.path}: another process has just merged these files; run it again")
                 catalog.remove_segments([segment.name for segment in old])
                 generation = catalog.advance()
                 for segment in new:

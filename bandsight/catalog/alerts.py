@@ -166,7 +166,7 @@ class AlertRows(Protocol):
     def claim(
         self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None
     ) -> list[Alert]:
-        """Claim pending alerts that are due, oldest first. Nobody else gets them for `lease_s` seconds.
+        """Claim pending alerts that are due, oldest first. No other caller gets them for `lease_s` seconds.
 
         Times further in the future than the longest retry delay (`longest_s`) come from a wrong clock and count as due.
         """

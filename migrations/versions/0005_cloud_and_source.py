@@ -1,4 +1,4 @@
-"""Tiles carry their share of cloud, and scenes what they were opened from, so that they can be opened again.
+"""Tiles have their cloud share, and scenes their source, so that they can be opened again.
 
 Both are unknown of rows that were there before, and an unknown one does not count in a row's checksum.
 

@@ -128,7 +128,7 @@ class IvfIndex:
         return next((width for width in nearest if width.k >= k), nearest[-1]).of(k)
 
     def scan_ms(self, survivors: int, total: int) -> float:
-        """Return the processor time of an exact scan of some of all rows, as it was measured."""
+        """Return the measured processor time of an exact scan of a number of rows, ms."""
         row_us = self.scan_us if self.scan_all_us is None or survivors < total else self.scan_all_us
         return survivors * row_us / 1000
 

@@ -27,9 +27,9 @@ _CODE_ERROR = 0.107
 _FETCH, _LEAST_FETCH, _MORE = 16, 400, 8
 # The first visit includes this share of the lists, a minimum number of lists, and a minimum number of rows per hit.
 _FIRST_SHARE, _FIRST_LISTS, _FIRST_ROWS = 1 / 128, 8, 40
-# To read a raw vector by itself takes about so long; so many are read in any case.
+# Time to read a single raw vector, µs, and number of raw vectors that are always read.
 _READ_US, _READ_ANYWAY = 2.0, 2000
-# The index goes on where what is left to do takes at most this share of a scan: estimates are off by about as much.
+# The index continues if the remaining work takes at most this share of a scan, because estimates have this error.
 _WORTH_IT = 0.7
 # Number of hits to fit the scale of an outlook to; ten would be too few.
 _FITTED = 50
