@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page docs sbom audit drill demo test test-cluster test-crash test-power test-corpora validate check lock format serve bench evaluate install
+.PHONY: test-cases fuzz page docs sbom audit drill demo test test-cluster test-crash test-power test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -52,6 +52,18 @@ test-power: install
 # Eight clients, an indexer, backups and compactions at once, while things break; the short form is tests/test_drill.py.
 drill: install
 	$(BIN)/python -W ignore -m tests.drill --seconds $(or $(SECONDS),600)
+
+# The long form of tests/search_api/stac/test_openapi_cases.py: more than 10,000 made-up requests each, with and without keys.
+test-cases: install
+	BANDSIGHT_CASES=$(or $(CASES),120) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/search_api/stac/test_openapi_cases.py
+
+# Fuzzes every decoder and parser, SECONDS each, from where the last run ended; the short form is tests/test_fuzz.py.
+# Atheris guides it by coverage. It has wheels for Linux only, and stays out of the lock.
+fuzz: install .cache/atheris/atheris
+	PYTHONPATH=.cache/atheris OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+.cache/atheris/atheris:
+	$(BIN)/python -m pip install --quiet --no-deps --target .cache/atheris atheris==3.0.0
 
 # What Bandsight takes each raster of public test corpora for (one folder for each clone in DIR), compared with
 # docs/corpora.csv; WRITE=1 writes that table anew.

@@ -115,7 +115,7 @@ class KeyFile:
             SettingsError: The file cannot be read.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            data = self.path.read_bytes()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -123,9 +123,8 @@ class KeyFile:
                 f"{self.path}: the keys cannot be read ({error.strerror}); check its permissions"
             ) from error
         try:
-            values = json.loads(text)
-            return _keys_of(values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _keys_of(json.loads(data))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SettingsError(
                 f"{self.path}: not a key file ({error}); restore it from a backup, or delete it and create new keys "
                 "with: bandsight keys add"
@@ -325,11 +324,18 @@ def _key_of(values: dict[str, Any]) -> Key:
         id=str(values["id"]),
         hash=str(values["hash"]),
         scopes=frozenset(Scope(one) for one in values["scopes"]),
-        created=datetime.fromisoformat(values["created"]),
-        expires=None if expires is None else datetime.fromisoformat(expires),
+        created=_time(values["created"]),
+        expires=None if expires is None else _time(expires),
         rate_per_minute=values.get("rate_per_minute"),
         quota_per_day=values.get("quota_per_day"),
     )
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return time
 
 
 def _missing(name: str, keys: Sequence[Key]) -> NotFoundError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bandsight.catalog.jobs import Job, State
+from bandsight.catalog.jobs import Counts, Job, State
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import BusyError, NotFoundError, QueryError
 
@@ -88,6 +88,11 @@ class JobQueue:
         """Record a heartbeat of a running job; return whether it should continue."""
         with self._database.writing() as catalog:
             return catalog.jobs.beat(job_id)
+
+    def report(self, job_id: int, share: float) -> None:
+        """Record how much of a running job is done, 0..1."""
+        with self._database.writing() as catalog:
+            catalog.jobs.update(job_id, Counts(share=share))
 
     def finish(self, job_id: int, state: State, message: str, results: Mapping[str, Any] | None = None) -> None:
         """Record how a job ended, unless it has been dismissed."""

@@ -19,6 +19,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.durable import make_folder
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.model.protocol import Encoder
+from bandsight.progress import counted, phase, report
 from bandsight.vectors.atomic_io import write_durably
 
 DEFAULT_SAMPLE, MAX_SAMPLE = 10_000, 50_000
@@ -27,6 +28,8 @@ _VERSION = 1
 _FILE = "atlas.npz"
 # Vectors read at a time.
 _PART = 20_000
+# Share of the work of building an atlas that is done once the sample is laid out.
+_LAID_OUT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +99,7 @@ def build(
     vectors = np.asarray(archive.vectors(drawn.tolist()), np.float16)
     rows = vectors.astype(np.float32)
     points = lay_out(rows, seed)
+    report(_LAID_OUT)
     clusters = cluster(points)
     empty = Atlas(
         ids=np.empty(0, np.int64),
@@ -109,7 +113,8 @@ def build(
         model_digest=archive.model.digest,
         created=rfc3339(datetime.now(UTC)),
     )
-    return extend(archive, empty)
+    with phase(_LAID_OUT, 1.0):
+        return extend(archive, empty)
 
 
 def extend(archive: Archive, atlas: Atlas, most: int | None = None) -> Atlas:
@@ -129,7 +134,7 @@ def extend(archive: Archive, atlas: Atlas, most: int | None = None) -> Atlas:
         return kept
     sample = atlas.sample.astype(np.float32)
     parts = [(kept.ids, kept.points, kept.found, kept.cosines)]
-    for start in range(0, len(new), _PART):
+    for start in counted(range(0, len(new), _PART), -(-len(new) // _PART)):
         ids = new[start : start + _PART]
         try:
             rows = archive.vectors(ids.tolist())

@@ -8,15 +8,13 @@ that names it.
 import json
 import math
 import operator
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
-import cql2
-
+from bandsight.attributes import cql2_text
 from bandsight.attributes.fields import FIELDS, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.attributes.filters import Filter, Property, Scalar
 from bandsight.errors import QueryError
@@ -28,14 +26,11 @@ Kind = Literal["tile", "scene"]
 """What a filter applies to."""
 
 MAX_CHARS = 10_000
-# The text parser recurses for every bracket and prefix; a few thousand overflow the stack and crash the process.
-_MAX_DEPTH, _MAX_NODES, _MAX_PREFIXES = 32, 1000, 64
+_MAX_DEPTH, _MAX_NODES = 32, 1000
 MAX_VALUES = 2000
 """Maximum total number of values in a filter; vertices are limited separately."""
 # Invalid values are truncated to this length in errors.
 _QUOTED_CHARS = 60
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
-_PREFIXES = re.compile(r"\bnot\b|\^|[-+](?=\s*[-+])", re.IGNORECASE)
 _TICK = timedelta(microseconds=1)
 _TIMED = ("t_before", "t_after", "t_during", "t_intersects", "t_equals")
 _FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -55,18 +50,12 @@ def parse_text(text: str) -> Any:
     """
     if len(text) > MAX_CHARS:
         raise QueryError(f"filter: found {len(text)} characters; at most {MAX_CHARS} are allowed, so shorten it")
-    bare = _QUOTED.sub("''", text)
-    depth = deepest = 0
-    for sign in bare:
-        depth += (sign == "(") - (sign == ")")
-        deepest = max(deepest, depth)
-    if deepest > _MAX_DEPTH or len(_PREFIXES.findall(bare)) > _MAX_PREFIXES:
-        raise QueryError(f"filter: found more than {_MAX_DEPTH} nested brackets, or too many NOT, - and ^")
     try:
-        return cql2.parse_text(text).to_json()
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise QueryError(f'filter: not valid CQL2 text ({said[:200]}); e.g. "eo:cloud_cover" < 10') from error
+        parsed = cql2_text.parse(text)
+    except cql2_text.TextError as error:
+        raise QueryError(f'filter: not valid CQL2 text ({error}); e.g. "eo:cloud_cover" < 10') from error
+    # A chain of operators without brackets is as deep as it is long.
+    return parse_json(parsed)
 
 
 def parse_json(value: Any) -> Any:

@@ -34,6 +34,8 @@ class Counts:
     """Fraction of time the model was busy, 0..1."""
     remaining_s: float | None = None
     """Estimated remaining time; None if unknown."""
+    share: float | None = None
+    """How much of a job without scenes is done, 0..1; None for jobs that count tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from bandsight.cli.base import app
 from bandsight.cli.loading import say
 from bandsight.cli.options import DeviceOption, NewModelOption, WavelengthsOption
 from bandsight.errors import QueryError
+from bandsight.progress import phase
 
 if TYPE_CHECKING:
     from bandsight.evaluation.splits import Split
@@ -74,7 +75,8 @@ def evaluate(
             "name"
         )
     results = {}
-    for title, path, called, listed in zip(titles(data, names), data, names, splits, strict=True):
+    sets = list(zip(titles(data, names), data, names, splits, strict=True))
+    for number, (title, path, called, listed) in enumerate(sets):
         left_out: dict[str, str] = {}
         images = read_dataset(path, part, called, waves, split=listed, left_out=left_out, resized=encoder.resized)
         say_left_out(title, left_out, "evaluation.json lists them (--out)")
@@ -82,7 +84,9 @@ def evaluate(
         which: dict[str, Any] = {} if part is None else {"split_by_name": called}
         if listed is not None:
             which |= {"split": listed.name, "split_images": len(listed.images)}
-        results[title] = {**which, **run(encoder, images), **({"left_out": left_out} if left_out else {})}
+        with phase(number / len(sets), (number + 1) / len(sets)):
+            figures = run(encoder, images)
+        results[title] = {**which, **figures, **({"left_out": left_out} if left_out else {})}
     table = markdown(encoder.name, results)
     typer.echo(table)
     if out is not None:

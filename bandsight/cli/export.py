@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bandsight.cli.base import app
-from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption
+from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, PlainJsonOption
 from bandsight.errors import QueryError
 
 
@@ -19,6 +19,7 @@ def export(
     vectors: Annotated[bool, typer.Option("--vectors", help="Include the vector of each tile.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Write up to a million results of a search request to a file."""
     from bandsight.client.local import open_local
@@ -36,4 +37,5 @@ def export(
         backend.export(body, out, chosen, vectors=vectors)
     finally:
         backend.close()
-    typer.echo(f"{out}: {out.stat().st_size:,} bytes")
+    size = out.stat().st_size
+    typer.echo(json.dumps({"file": out.name, "bytes": size}) if as_json else f"{out}: {size:,} bytes")

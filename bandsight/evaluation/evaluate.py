@@ -28,6 +28,7 @@ from bandsight.evaluation.metrics import (
 from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import Imagery, ImageryLike, as_imagery, family, sentence_vectors
 from bandsight.model.wavelengths import nearest_bands
+from bandsight.progress import report
 
 PROMPTS = ("a satellite image of {}", "an aerial photo of {}", "{}")
 """Prompts for a class name; a class is represented by their mean."""
@@ -88,10 +89,13 @@ def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float
     alike: dict[tuple[tuple[float, ...], tuple[int, ...]], list[int]] = {}
     for row, image in enumerate(images):
         alike.setdefault((image.wavelengths, image.pixels.shape), []).append(row)
+    done = 0
     for (wavelengths, _), rows in alike.items():
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
             out[batch] = encoder.embed_pixels(np.stack([images[row].pixels for row in batch]), wavelengths)
+            done += len(batch)
+            report(done / len(images))
     return out
 
 

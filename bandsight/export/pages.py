@@ -12,6 +12,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError
 from bandsight.export.item_page import ItemPage
+from bandsight.progress import report
 from bandsight.search.items import ItemQuery, ResultPage, answer
 from bandsight.search.ranking import Ranking
 from bandsight.stac.items import Root, item_collection, item_of, page_facts, server_facts
@@ -106,9 +107,12 @@ class ResultPages:
     def __iter__(self) -> Iterator[ItemPage]:
         """Yield the pages."""
         page, left = self._first, self._most
+        matched = self._first.matched
+        expected = self._most if matched is None else min(self._most, matched)
         while True:
             yield self._items(page)
             left -= len(page.rows)
+            report((self._most - left) / max(expected, 1))
             if page.next is None or left <= 0:
                 return
             self._query = replace(self._query, limit=min(PAGE, left), token=page.next)

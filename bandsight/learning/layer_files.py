@@ -11,6 +11,7 @@ from bandsight.archive import Archive
 from bandsight.learning.layer_rasters import write_rasters
 from bandsight.learning.layer_stac import stac_documents
 from bandsight.learning.layers import PART, Layer, polygons, summary, tile_features
+from bandsight.progress import phase, report
 
 
 def write_layer(
@@ -35,12 +36,16 @@ def write_layer(
     from bandsight.export.files import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    files = [save(folder / "tiles.geojson", feature_collection(tile_features(archive, layer, threshold)))]
-    if (table := _geoparquet(archive, layer, threshold, folder / "tiles.parquet")) is not None:
+    with phase(0.1, 0.4):
+        files = [save(folder / "tiles.geojson", feature_collection(tile_features(archive, layer, threshold)))]
+    with phase(0.4, 0.6):
+        table = _geoparquet(archive, layer, threshold, folder / "tiles.parquet")
+    if table is not None:
         files.append(table)
     files.append(save(folder / "polygons.geojson", [orjson.dumps(polygons(archive, layer, threshold))]))
     rasters = write_rasters(archive, layer, folder)
     rasters += write_rasters(archive, layer, folder, cells=True) if cells else []
+    report(1.0)
     made = summary(layer, threshold)
     documents = stac_documents(archive, layer, made, files, rasters)
     files += rasters

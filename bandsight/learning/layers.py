@@ -16,6 +16,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Classifier, Head
 from bandsight.geo.box import LonLatBox
 from bandsight.maps.rasterize import TileBoxes
+from bandsight.progress import counted
 from bandsight.search.classifiers import ClassifierTerm, scorer_of
 
 # Catalog rows in memory at a time.
@@ -83,7 +84,7 @@ def _period(times_us: NDArray[np.int64]) -> tuple[datetime | None, datetime | No
 def tile_features(archive: Archive, layer: Layer, threshold: float) -> Iterator[dict[str, Any]]:
     """Yield the tiles that reach a threshold as GeoJSON features, most probable first."""
     chosen = layer.above(threshold)
-    for start in range(0, len(chosen), PART):
+    for start in counted(range(0, len(chosen), PART), -(-len(chosen) // PART)):
         at = chosen[start : start + PART]
         tiles = archive.tiles_by_id(layer.ids[at].tolist())
         scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))

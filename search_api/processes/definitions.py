@@ -181,7 +181,7 @@ def _export(given: ExportInputs, folder: Path) -> list[str]:
     request = folder / ".request.json"
     request.write_text(json.dumps(given.request), encoding="utf-8")
     out = folder / f"results{format_named(given.format).suffixes[0]}"
-    return ["export", *_options(out=out, vectors=given.vectors), "--", str(request)]
+    return ["export", "--json", *_options(out=out, vectors=given.vectors), "--", str(request)]
 
 
 def _check_export(given: ExportInputs) -> None:

@@ -43,7 +43,8 @@ def process_description(process: Process) -> dict[str, Any]:
 def job_status(job: Job) -> dict[str, Any]:
     """Return the status of a job, with credentials and URL signatures masked."""
     fields, counts = job.as_dict(), job.counts
-    share = counts.tiles / counts.tiles_expected if counts.tiles_expected else 0.0
+    by_tiles = counts.tiles / counts.tiles_expected if counts.tiles_expected else 0.0
+    share = by_tiles if counts.share is None else counts.share
     status = {
         "jobID": str(job.id),
         "processID": job.kind,

@@ -17,6 +17,7 @@ from bandsight.archive.job_log import JOB_VARIABLE
 from bandsight.archive.lock import WAIT_VARIABLE
 from bandsight.catalog.jobs import Job, State
 from bandsight.errors import BandsightError
+from bandsight.progress import FILE_VARIABLE
 from search_api.processes.definitions import process_named
 from search_api.processes.sources import check_sources
 from search_api.settings import ApiSettings
@@ -32,7 +33,7 @@ _LOOK_S = 1.0
 _GRACE_S = 30.0
 # Maximum wait for another process that writes to the archive.
 _WAIT_S = 3600
-_STDOUT, _STDERR = ".stdout", ".stderr"
+_STDOUT, _STDERR, _PROGRESS = ".stdout", ".stderr", ".progress"
 # Maximum size of a command's output that is kept as a result.
 _MOST_BYTES = 1 << 20
 _MOST_CHARS = 1000
@@ -119,7 +120,14 @@ class Runner:
             failed = len(summary["failed"]) if job.kind == "index" else 0
             self._end(job, "successful", _scenes_failed(failed), {"summary": summary, "files": _files(folder)})
         else:
-            self._end(job, "failed", last or f"exited with code {code}")
+            self._end(job, "failed", self._without_paths(last, folder) or f"exited with code {code}")
+
+    def _without_paths(self, message: str, folder: Path) -> str:
+        """Return a message without the server's own paths, which are nobody else's business."""
+        for path, name in ((folder, "the job's folder"), (self._archive.path, "archive")):
+            message = message.replace(f"{path.absolute()}/", f"{name}/").replace(str(path.absolute()), name)
+            message = message.replace(str(path), name)
+        return message
 
     def _watched(self, job: Job, command: list[str], folder: Path) -> int | None:
         """Run a command. Returns its exit code, or None if it was stopped."""
@@ -130,9 +138,9 @@ class Runner:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=errors,
-                env=self._environment(job),
+                env=self._environment(job, folder),
             )
-        stopped = False
+        stopped, last = False, ""
         while (code := _wait(child)) is None and not stopped:
             if self._over.is_set():
                 self._queue.put_back(job.id, "restarted after its server stopped")
@@ -140,6 +148,7 @@ class Runner:
             else:
                 with suppress(BandsightError):
                     stopped = not self._queue.beat(job.id)
+                    last = self._report(job, folder, last)
         assert child.stdin is not None
         child.stdin.close()
         if not stopped:
@@ -152,7 +161,16 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def _environment(self, job: Job) -> dict[str, str]:
+    def _report(self, job: Job, folder: Path, last: str) -> str:
+        """Record the progress that a command has reported; jobs that count tiles record it themselves."""
+        with suppress(OSError, ValueError):
+            found = (folder / _PROGRESS).read_text(encoding="ascii")
+            if found != last:
+                self._queue.report(job.id, float(found))
+                return found
+        return last
+
+    def _environment(self, job: Job, folder: Path) -> dict[str, str]:
         """Return the environment of a command: the server's without its key, plus settings from its arguments."""
         settings = self._settings
         own = {name: value for name, value in os.environ.items() if name != "BANDSIGHT_KEY"}
@@ -161,7 +179,7 @@ class Runner:
             own["BANDSIGHT_MODEL"] = settings.model
         # Wait for the lock, because an indexer that watches a folder releases it between rounds.
         own.setdefault(WAIT_VARIABLE, str(_WAIT_S))
-        return {**own, JOB_VARIABLE: str(job.id)}
+        return {**own, JOB_VARIABLE: str(job.id), FILE_VARIABLE: str(folder / _PROGRESS)}
 
     def _end(self, job: Job, state: State, message: str, results: dict[str, Any] | None = None) -> None:
         if state == "failed":

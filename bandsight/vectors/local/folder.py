@@ -14,6 +14,7 @@ from bandsight.attributes.segments import Segment
 from bandsight.durable import flush, link_or_copy, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.objects.cached import MARKER, CachedObjects
+from bandsight.progress import counted
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local.cell_files import CellFile, CellFolder
@@ -196,7 +197,7 @@ class StoreFolder:
             size += own
         old: list[Segment] = []
         new: list[Segment] = []
-        for group in groups:
+        for group in counted(groups, len(groups)):
             if len(group) == 1 and alive[group[0]].all() and parts[group[0]].file.checks is not None:
                 continue
             old += [parts[number].segment for number in group]

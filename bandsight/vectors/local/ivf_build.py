@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.progress import report
 from bandsight.vectors.local.apart import Apart, far_rows
 from bandsight.vectors.local.gpu_faiss import clustering_on_gpu
 from bandsight.vectors.local.ivf import IvfIndex
@@ -82,8 +83,11 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
 def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
     """Add missing rows to an index, without training it again."""
     before = index.up_to
+    total, done = len_of(parts), 0
     for ids, values in chunks(parts, after=before):
         index.faiss_index.add_with_ids(values, ids - index.first_id)
+        done += len(ids)
+        report(done / total)
     # Created again, because its statistics of the lists are outdated.
     filled = replace(index, up_to=max(before, int(parts[-1][0][-1])))
     return replace(filled, apart=_kept_apart(filled, parts, before))
