@@ -1,7 +1,9 @@
 """The Markdown pages: their links lead to files, and decision records are numbered without gaps."""
 
+import ast
 import re
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,39 @@ def test_commands_of_tutorials_are_valid(command: str) -> None:
     options = {option for param in group.params for option in param.opts}
     archive = ["--archive", "a"] if "--archive" in options else []
     group.make_context("bandsight", [*words, *archive])
+
+
+def _messages() -> list[str]:
+    """Return the messages in tables of the page for operators; `…` stands for what varies."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| message \| what to do \|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert len(tables) == 2
+    cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
+    return [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+
+
+@lru_cache
+def _texts_of_the_code() -> str:
+    """Return all texts in the code, each on a line; what is filled in is a `…`."""
+    found = []
+    for package in ("bandsight", "indexer", "search_api"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = [str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values]
+                    found.append("".join(parts))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("message", _messages())
+def test_a_message_for_operators_is_one_of_the_code(message: str) -> None:
+    for part in re.split(r"\s*…\s*|\((?=[A-Z])[^)]*\)|/(?=:)", message):
+        # A message may be put together from up to three texts.
+        rest, pieces = part.strip(" :"), 0
+        while rest:
+            length = next((n for n in range(len(rest), 2, -1) if rest[:n] in _texts_of_the_code()), 0)
+            assert length, f"{rest!r} of {message!r}"
+            assert pieces < 3, message
+            rest, pieces = rest[length:].strip(), pieces + 1

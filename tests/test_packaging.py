@@ -68,8 +68,8 @@ def imports(folder: str) -> Iterator[tuple[str, Path, bool]]:
                 yield module, file.relative_to(ROOT), id(node) not in lazy
 
 
-# `tests.cluster.install` makes an environment of its own for those.
-OWN_VENV = {"helm-python", "kubernetes-validate", "compose-spec"}
+# `tests.cluster.install` and `make fuzz` install those by themselves.
+OWN_VENV = {"helm-python", "kubernetes-validate", "compose-spec", "atheris"}
 distributions = cache(packages_distributions)
 
 
