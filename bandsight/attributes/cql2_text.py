@@ -186,7 +186,10 @@ class _Parser:
             return inside[0] if len(inside) == 1 else inside
         if found.kind != "name" or found.word in _RESERVED:
             raise self.unexpected()
-        self._take()
+        return self._named(self._take())
+
+    def _named(self, found: _Token) -> Any:
+        """Return what begins with a name: a property, a literal, a geometry or a call."""
         if found.text[0] == '"':
             return {"property": found.text[1:-1].replace('""', '"')}
         if found.word in _LITERALS:
