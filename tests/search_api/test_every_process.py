@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bandsight.model.serialized_encoder import SerializedEncoder
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.cli.loading import identity
 from bandsight.model import load_model
+from bandsight.search.searcher import SerializedEncoder
 from search_api.app import create_app
 from search_api.processes.definitions import PROCESSES
 from search_api.service import Service
