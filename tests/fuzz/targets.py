@@ -24,7 +24,7 @@ from bandsight.imagery.tile_mark import read_mark
 from bandsight.learning.label_files import read_features
 from bandsight.query_image import decode_query_image
 from bandsight.search.classifiers import ClassifierTerm
-from bandsight.search.request import RegisterBody, SearchBody
+from bandsight.search.request import SaveSearchBody, SearchBody
 from bandsight.search.validation import validated
 from bandsight.sensors.profile import load_profiles
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
@@ -112,7 +112,7 @@ def _cql2_json(data: bytes) -> None:
 def _body(data: bytes) -> None:
     found = _json(data)
     if isinstance(found, dict):
-        for model in (SearchBody, RegisterBody):
+        for model in (SearchBody, SaveSearchBody):
             validated(model, found)
 
 
