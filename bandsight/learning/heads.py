@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.evaluation.bootstrap import interval
+from bandsight.evaluation.bootstrap import Interval, interval
 from bandsight.evaluation.metrics import average_precision, calibration_curve
 from bandsight.learning.folds import Groups, folds
 from bandsight.learning.logistic import Floats, fit_logistic, sigmoid
@@ -15,6 +15,7 @@ from bandsight.learning.logistic import Floats, fit_logistic, sigmoid
 _PENALTIES = (0.1, 0.3, 1.0, 3.0)
 _DEFAULT_PENALTY = 0.3
 _SMALL = 1e-9
+_Z95 = 1.959964
 _RESAMPLES = 300
 _CURVE = (0.25, 0.5, 0.75, 1.0)
 # Minimum number of places with and without the class for meaningful metrics.
@@ -164,12 +165,40 @@ def _figures(examples: Examples, logits: Floats, probabilities: Floats) -> dict[
         for name, value in _point(logits[rows], probabilities[rows], examples.positive[rows]).items():
             resampled.setdefault(name, []).append(value)
     points = _point(logits, probabilities, examples.positive)
+    seen = {
+        "average_precision": len(np.unique(examples.groups[examples.positive])),
+        "recall": len(np.unique(examples.groups[examples.positive])),
+        "precision": len(np.unique(examples.groups[probabilities >= 0.5])),  # noqa: PLR2004
+        "accuracy": len(names),
+    }
     made: dict[str, Any] = {
-        name: {"value": round(value, 3), "interval": interval(np.array(resampled[name]), 3)}
+        name: {
+            "value": round(value, 3),
+            "interval": _widened(interval(np.array(resampled[name]), 3), value, seen[name]),
+        }
         for name, value in points.items()
     }
     made["calibration"] = calibration_curve(probabilities.astype(np.float32), examples.positive, bins=5)
     return made
+
+
+def _widened(resampled: Interval | None, value: float, places: int) -> Interval | None:
+    """Return an interval that is at least as wide as Wilson's (1927) for a share of so many places.
+
+    Labels that are separated without an error resample to 1.00 to 1.00, although a few places do not show that.
+    """
+    if resampled is None or not places or not np.isfinite(value):
+        return resampled
+    low, high = wilson(value, places)
+    return round(min(resampled[0], low), 3), round(max(resampled[1], high), 3)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share that was observed `count` times."""
+    spread = _Z95**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z95 * np.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def _point(logits: Floats, probabilities: Floats, positive: NDArray[np.bool_]) -> dict[str, float]:

@@ -19,7 +19,7 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     """Return scores with their probability and the sensors for which it is valid.
 
     The list is empty if a score is not the cosine with the best sentence: with other kinds of examples, with negatives,
-    and for the average of several sentences.
+    for a classifier, and for the average of several sentences.
     """
     if not question.only_texts or question.unfamiliar is not None:
         return []

@@ -1,4 +1,4 @@
-"""Searches that are watched, what they found since the last visit, and what they found before."""
+"""Watching a search, what it found since the last visit and before, as in docs/tutorial-alert.md."""
 
 import json
 

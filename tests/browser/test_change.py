@@ -1,4 +1,4 @@
-"""Change between two periods, with both pictures of each place."""
+"""Change between two periods, with both pictures of each place, as in docs/tutorial-change.md."""
 
 import pytest
 

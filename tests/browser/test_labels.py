@@ -1,4 +1,4 @@
-"""From examples among the results to a classifier and its layer on the map."""
+"""From examples among the results to a classifier and its layer on the map, as in docs/tutorial-ponds.md."""
 
 import json
 from collections.abc import Iterator

@@ -127,3 +127,15 @@ def test_the_api_refuses_bad_requests_with_a_sentence(path: Path):
             assert (answer.status_code, message in answer.json()["detail"]) == (status, True), answer.json()
         assert http.delete("/labels/ponds").status_code == 204
         assert http.get("/labels").json() == {"collections": []}
+
+
+def test_the_layer_of_a_classifier_has_a_legend(path: Path):
+    with Archive.open(path) as archive, TestClient(app_of(archive)) as http:
+        ponds, others = split(archive, 60)
+        for cls, tiles in (("pond", ponds), ("none", others)):
+            http.post("/labels/ponds/items", json={"class": cls, "tiles": tiles}).raise_for_status()
+        http.post("/labels/ponds/classifiers").raise_for_status()
+        saved = http.post("/searches", json={"q": "classifier:ponds", "hits": 10}).json()
+        found = http.get(f"/searches/{saved['id']}/heatmap/legend.json")
+        assert found.status_code == 200
+        assert (found.json()["marks"], found.json()["tiles"]) == ([], 400)

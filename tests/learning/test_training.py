@@ -6,6 +6,7 @@ from bandsight.archive.admin import back_up
 from bandsight.archive.labels import conflicts
 from bandsight.attributes.filters import Filter
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.learning.heads import wilson
 from bandsight.learning.proposals import propose
 from bandsight.learning.training import train
 from tests.learning.makers import dated, is_pond, label_truly, place_of
@@ -169,3 +170,17 @@ def test_labelling_while_scenes_are_indexed_loses_nothing(searcher, path):
             writer.add([dated(range(200 + number, 201 + number), 0)])
             searcher.archive.labels.add("ponds", dict.fromkeys(ids[start : start + 10], "none"), "ada")
     assert len(searcher.archive.labels.labels("ponds")) == 100
+
+
+def test_labels_that_are_separated_without_an_error_have_no_interval_of_zero_width(searcher):
+    label_truly(searcher.archive, "ponds", list(range(1, 41)))
+    figures = train(searcher, "ponds").report["classes"]["pond"]
+    for name in ("average_precision", "recall", "precision"):
+        value, (low, high) = figures[name]["value"], figures[name]["interval"]
+        assert low <= value <= high
+        assert high - low > 0.15, "eight places do not show more"
+
+
+@pytest.mark.parametrize(("share", "count", "expected"), [(1.0, 10, (0.722, 1.0)), (0.5, 100, (0.404, 0.596))])
+def test_wilsons_interval(share, count, expected):
+    assert wilson(share, count) == pytest.approx(expected, abs=1e-3)

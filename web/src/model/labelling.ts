@@ -26,7 +26,9 @@ export const current = computed<calls.Proposal | null>(() => (queue.value.state 
 const done = signal<{ proposal: calls.Proposal; cls: string }[]>([]);
 export const canUndo = computed(() => done.value.length > 0);
 /** The classifier whose probabilities the map shows. */
-export const layer = signal<{ name: string; cls: string; version: number; search: string } | null>(null);
+export const layer = signal<{ name: string; cls: string; version: number; search: string; high: number } | null>(null);
+/** Below this greatest probability, the colours of a layer end at what there is: else nothing would be seen. */
+const FULL_SCALE = 0.5;
 export const layerOpacity = signal(0.75);
 
 const who = (): string => annotator.value.trim() || "anonymous";
@@ -153,5 +155,6 @@ export const termOf = ({ name, version, classes }: calls.Classifier, cls: string
 export async function showLayer(classifier: calls.Classifier, cls: string): Promise<void> {
   const term = termOf(classifier, cls);
   const { id } = await calls.saveSearch({ semantic: { classifier: term } }, `classifier:${term}`, 1000);
-  layer.value = { name: classifier.name, cls, version: classifier.version, search: id };
+  const [, top] = (await calls.heatLegend(id)).range;
+  layer.value = { name: classifier.name, cls, version: classifier.version, search: id, high: top >= FULL_SCALE ? 1 : Math.max(top, 0.001) };
 }

@@ -3,7 +3,6 @@ import { useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { errorMessage } from "../api/http";
 import { formatFixed, formatNumber, t } from "../i18n";
-import type { Box } from "../map/camera";
 import { updateView } from "../model/actions";
 import { changeLayer, changeTiles } from "../model/change";
 import { boxOf, formatDate } from "../model/hit";
@@ -74,17 +73,11 @@ export function ChangeView() {
 
 interface FoundProps { changes: calls.Changes; tiles: string; isAlike: boolean; isAll: boolean; showAll: () => void; more: (like: readonly [number, number]) => void }
 
-/** The box around boxes; across ±180°, it is that of the first. */
-function around(boxes: readonly Box[]): Box {
-  if (boxes.some(([west, , east]) => west > east)) return boxes[0]!;
-  return [Math.min(...boxes.map(([west]) => west)), Math.min(...boxes.map(([, south]) => south)), Math.max(...boxes.map(([, , east]) => east)), Math.max(...boxes.map(([, , , north]) => north))];
-}
-
 function Found({ changes, tiles, isAlike, isAll, showAll, more }: FoundProps) {
   const isShown = changeLayer.value === tiles;
   const toggle = (): void => {
     changeLayer.value = isShown ? null : tiles;
-    if (!isShown && changes.features.length) mapController.fitBox(around(changes.features.map(({ geometry }) => boxOf(geometry))));
+    if (!isShown && changes.features.length) mapController.fitFeatures(changes);
   };
   const download = (): void => saveFile(new Blob([JSON.stringify(changes)], { type: "application/geo+json" }), "changes.geojson");
   return (

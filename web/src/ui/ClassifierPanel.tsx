@@ -1,5 +1,5 @@
 // The classifier of a collection: training, its figures in plain words, its layer on the map, and its use in searches.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { formatNumber, formatPercent, formatScore, formatShare, formatTime, t } from "../i18n";
 import { notifyError, searchText, updateFilters, updateView } from "../model/actions";
@@ -9,6 +9,7 @@ import { question, view } from "../model/store";
 import { ErrorMessage, Loading, Slider, useAsync } from "./components";
 import { saveFile } from "./Export";
 import * as icons from "./icons";
+import { mapController } from "./mapController";
 
 /** Labels with and without a class from which on training is worth a try. */
 const ENOUGH = 3;
@@ -17,12 +18,19 @@ export function ClassifierPanel({ details }: { details: calls.LabelDetails }) {
   const [newest] = labelling.versions.value;
   const positive = Object.keys(details.classes).reduce((sum, cls) => sum + (details.counts[cls] ?? 0), 0);
   const negative = details.counts[labelling.NONE] ?? 0;
+  // The first figures appear below the queue, out of sight.
+  const section = useRef<HTMLElement>(null);
+  const awaited = useRef(false);
+  useEffect(() => {
+    if (newest && awaited.current) section.current?.scrollIntoView({ block: "start" });
+    awaited.current = false;
+  }, [newest?.version]);
   const enough = positive >= ENOUGH && negative >= ENOUGH;
   return (
-    <section class="classifier" aria-label={t.classifier.title}>
+    <section class="classifier" aria-label={t.classifier.title} ref={section}>
       <h3>{t.classifier.title}</h3>
       <div class="row wrap">
-        <button type="button" class={`button ${enough ? "primary" : ""}`} disabled={labelling.training.value || positive === 0} onClick={() => void labelling.train()}>{labelling.training.value ? t.classifier.training : newest ? t.classifier.trainAgain : t.classifier.train}</button>
+        <button type="button" class={`button ${enough ? "primary" : ""}`} disabled={labelling.training.value || positive === 0} onClick={() => { awaited.current = !newest; void labelling.train(); }}>{labelling.training.value ? t.classifier.training : newest ? t.classifier.trainAgain : t.classifier.train}</button>
         {!enough && <span class="hint">{t.classifier.needs(ENOUGH)}</span>}
         {newest && <span class="dim small">{t.classifier.version(newest.version, newest.labels, formatTime(newest.created))}</span>}
       </div>
@@ -100,7 +108,7 @@ function LayerControls({ classifier, cls }: { classifier: calls.Classifier; cls:
   const term = labelling.termOf(classifier, cls);
   const toggle = (): void => {
     if (isShown) layer.value = null;
-    else labelling.showLayer(classifier, cls).catch(notifyError);
+    else labelling.showLayer(classifier, cls).then(mapController.showAround, notifyError);
   };
   const filter = (): void => {
     const others = question.value.filters.classifiers.filter((one) => !one.startsWith(classifier.name));
@@ -113,7 +121,7 @@ function LayerControls({ classifier, cls }: { classifier: calls.Classifier; cls:
       <Slider label={t.classifier.threshold} value={threshold} min={0.05} max={0.95} step={0.05} text={formatPercent(threshold)} onInput={setThreshold} onChange={setSettled} />
       {summary.state === "busy" && <Loading what={t.classifier.applying} />}
       {summary.state === "failed" && <ErrorMessage reason={summary.reason} retry={retry} />}
-      {summary.state === "done" && <p>{t.classifier.above(formatNumber(summary.value.above), summary.value.tiles)}</p>}
+      {summary.state === "done" && <p>{t.classifier.above(formatNumber(summary.value.above), summary.value.tiles)}{summary.value.above === 0 && <> {t.classifier.noneAbove}</>}</p>}
       <div class="row wrap">
         <button type="button" class={`button ${isShown ? "" : "primary"}`} aria-pressed={isShown} onClick={toggle}><icons.Layers />{isShown ? t.classifier.hideLayer : t.classifier.showLayer}</button>
         <button type="button" class="button" onClick={() => searchText(`classifier:${term}`)}><icons.Search />{t.classifier.rank}</button>

@@ -153,6 +153,7 @@ function QueueView({ classes, sentences }: { classes: readonly string[]; sentenc
             <button type="button" class="button grow" onClick={() => labelling.label(labelling.SKIP)}>{t.labels.skip}<kbd>s</kbd></button>
             <IconButton label={t.labels.undo} keys="u" disabled={!labelling.canUndo.value} onClick={labelling.undoLabel}><icons.Undo /></IconButton>
           </div>
+          <p class="hint">{t.labels.whatCounts}</p>
           <p class="hint"><RichText text={t.labels.keys} as="kbd" /></p>
         </>
       ) : (

@@ -1,5 +1,5 @@
 // The controls on the map and its legend.
-import { formatArea, formatLength, formatNumber, formatPercent, formatScore, t } from "../i18n";
+import { formatArea, formatLength, formatNumber, formatPercent, formatScore, formatShare, t } from "../i18n";
 import { CHANGE_RANGE, changeLayer, changeOpacity } from "../model/change";
 import { RAMP } from "../model/color";
 import { areaOf, lengthOf } from "../model/geometry";
@@ -71,7 +71,7 @@ function LayerLegend() {
   return (
     <div class="legend layer-legend" aria-label={t.classifier.layer(shown.cls, shown.version)}>
       <span class="key"><icons.Layers />{t.classifier.layer(shown.cls, shown.version)}</span>
-      <span class="num">{formatPercent(0)}</span><i class="ramp viridis" /><span class="num">{formatPercent(1)}</span>
+      <span class="num">{formatPercent(0)}</span><i class="ramp viridis" /><span class="num">{formatShare(shown.high)}</span>
       <Slider label={t.classifier.opacity} value={layerOpacity.value} min={0} max={1} step={0.05} text={formatPercent(layerOpacity.value)} onInput={(value) => { layerOpacity.value = value; }} />
       <button type="button" class="bare" aria-label={t.classifier.hideLayer} title={t.classifier.hideLayer} onClick={() => { layer.value = null; }}><icons.Close /></button>
     </div>

@@ -263,7 +263,7 @@ function followOverlays(map: MapLibre): Stop[] {
   return [
     effect(() => {
       const shown = layer.value;
-      maplibre.setRaster(map, "layer", shown && { tiles: [`searches/${shown.search}/heatmap/{z}/{x}/{y}.png?colormap=${LAYER_COLORS}&rescale=0,1&fade=true`] }, "classes-fill", layerOpacity.peek());
+      maplibre.setRaster(map, "layer", shown && { tiles: [`searches/${shown.search}/heatmap/{z}/{x}/{y}.png?colormap=${LAYER_COLORS}&rescale=0,${shown.high}&fade=true`] }, "classes-fill", layerOpacity.peek());
     }),
     effect(() => maplibre.setRaster(map, "change", changeLayer.value === null ? null : { tiles: [changeLayer.value] }, "classes-fill", changeOpacity.peek())),
     effect(() => maplibre.setRasterOpacity(map, "layer", layerOpacity.value)),

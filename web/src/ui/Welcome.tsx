@@ -36,6 +36,7 @@ export function Welcome() {
         <li><icons.Pin /><span>{t.welcome.clickMap}</span></li>
         <li><icons.Picture /><span>{t.welcome.dropImage}</span></li>
         <li><icons.Plus /><span><RichText text={t.welcome.plusMinus} as="kbd" /></span></li>
+        <li><icons.Layers /><span><button type="button" class="link" onClick={() => updateView({ tab: "labels" })}>{t.welcome.map}</button></span></li>
         <li><icons.Help /><span><RichText text={t.welcome.shortcuts} as="kbd" /></span></li>
       </ul>
       {recentSearches.value.length > 0 && <><h3>{t.welcome.recent}</h3><div class="row wrap">{recentSearches.value.slice(0, 6).map((text) => <button key={text} type="button" class="button" onClick={() => startSearch(text)}><icons.Clock />{text}</button>)}</div></>}

@@ -13,6 +13,7 @@ import { visibleHits } from "../model/store";
 export const BASEMAP = JSON.parse(document.getElementById("app")?.dataset["basemap"] ?? "null") as { tiles: string; attribution: string } | null;
 export const layers = signal({ imagery: true, footprints: true, coverage: true, background: true });
 let map: MapLibre | null = null;
+const AROUND = 1.6;
 
 export const mapController = {
   set: (next: MapLibre | null): void => { map = next; },
@@ -41,6 +42,10 @@ export const mapController = {
   fit(hits: readonly Hit[], maxZoom?: number): void {
     const box = unionBox(hits);
     if (map && box) fit(map, box, maxZoom);
+  },
+  /** Zoom out, from one tile to those around it. */
+  showAround(): void {
+    map?.easeTo({ zoom: Math.max(map.getMinZoom(), map.getZoom() - AROUND) });
   },
   zoomTo(hit: Hit): void {
     if (!map) return;
