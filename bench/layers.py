@@ -38,6 +38,9 @@ _TERM = ClassifierTerm(name="bench")
 class _Encoder:
     """Encodes every sentence as the first centre, so that the model takes no time."""
 
+    name, digest, license, dim = _MODEL.name, _MODEL.digest, _MODEL.license, _MODEL.dim
+    image_size, gsd_m, background, probabilities = 1, None, None, None
+
     def __init__(self, centre: NDArray[np.float32]) -> None:
         self._centre = centre
 

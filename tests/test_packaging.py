@@ -92,7 +92,7 @@ EXTRAS = ("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas", "hdf
             "tests",
             declared(*EXTRAS, group="dev") | OWN_VENV,
         ),
-        ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
+        ("bench", declared("stac", "geoparquet", "training", "atlas", group="dev") | PEERS),
     ],
 )
 def test_imported_packages_are_declared(folder: str, available: set[str]) -> None:
