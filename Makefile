@@ -53,7 +53,7 @@ test-power: install
 drill: install
 	$(BIN)/python -W ignore -m tests.drill --seconds $(or $(SECONDS),600)
 
-# The long form of tests/search_api/stac/test_openapi_cases.py: more than 10,000 made-up requests each, with and without keys.
+# The long form of tests/search_api/stac/test_openapi_cases.py: more than 10,000 made-up requests, with and without keys.
 test-cases: install
 	BANDSIGHT_CASES=$(or $(CASES),120) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/search_api/stac/test_openapi_cases.py
 
