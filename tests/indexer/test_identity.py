@@ -206,3 +206,31 @@ def test_relocate_says_where_scenes_lie_now_and_verify_names_missing_files(tmp_p
         assert ids(archive) == before
         assert index([new], archive=archive, model=encoder).skipped_scenes == 1
         assert archive.scenes()[0].href == str(tmp_path / "new" / "a.tif")
+
+
+@given(st.permutations(["move", "rename", "link", "copy away", "again"]))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_moving_renaming_and_linking_in_any_order_leave_one_scene(tmp_path_factory, encoder, steps):
+    root = tmp_path_factory.mktemp("steps")
+    file = write(root / "0" / "a.tif", picture(3, 40, 40))
+    with ArchiveWriter.create(root / "archive", identity(encoder)) as archive:
+        assert index([file], archive=archive, model=encoder, tiling=Tiling(tile_px=16)).scenes == 1
+        tiles = archive.tile_count
+        for number, step in enumerate(steps, 1):
+            given_path = file
+            if step == "move":
+                file = file.parent.rename(root / f"moved-{number}") / file.name
+                given_path = file.parent
+            elif step == "rename":
+                given_path = file = file.rename(file.with_name(f"renamed-{number}.tif"))
+            elif step == "link":
+                given_path = root / f"link-{number}.tif"
+                given_path.symlink_to(file)
+            elif step == "copy away":
+                kept = root / f"new-{number}" / file.name
+                kept.parent.mkdir()
+                shutil.copy2(file, kept)
+                file.unlink()
+                given_path = file = kept
+            index([given_path], archive=archive, model=encoder, tiling=Tiling(tile_px=16))
+            assert (len(list(archive.scenes())), archive.tile_count) == (1, tiles)
