@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive import ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in
+from bandsight.archive.open import beside as location_beside
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
 from bandsight.model.scoring import sentence_vectors
@@ -53,7 +54,7 @@ def reindex(
         # Left by a run that was killed between swap and cleanup.
         shutil.rmtree(place, ignore_errors=True)
         return Summary(skipped_scenes=len(archive.scenes())), True
-    path = place / model.digest[:_NAME]
+    path = location_beside(archive.location, place / model.digest[:_NAME])
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     there = archive_exists(path)
     with ArchiveWriter.open(path) if there else create_beside(archive, path, identity) as beside:

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres_server() -> Iterator[servers.Server]:
     """A PostgreSQL server with a database `plain` and, where the extension is installed, a database `postgis`."""
     with servers.postgres() as server:
-        _make_databases(server)
+        make_databases(server)
         yield server
 
 
@@ -71,7 +71,8 @@ def milvus_url(server: servers.Server) -> str:
     return f"milvus://127.0.0.1:{server.port}/default/test_{next(_numbers)}"
 
 
-def _make_databases(server: servers.Server) -> None:
+def make_databases(server: servers.Server) -> None:
+    """Make a database `plain`, a database `postgis` with the extension, and a user who may only connect."""
     import psycopg
 
     def run(database: str, *statements: str) -> None:

@@ -1,9 +1,10 @@
 """A small reverse proxy on loopback that serves another server under a path, as nginx and Caddy do."""
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -11,16 +12,16 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content
 
 
 @contextmanager
-def proxied(upstream: str, path: str, *, forwarded: bool, keep_host: bool = False) -> Iterator[int]:
+def proxied(upstream: str | Sequence[str], path: str, *, forwarded: bool, keep_host: bool = False) -> Iterator[int]:
     """Serve a server under a path; yields the port.
 
     Args:
-        upstream: Address of the server.
+        upstream: Address of the server, or of several that get requests in turn.
         path: The path, e.g. `/bandsight`; the server does not see it.
         forwarded: Whether to send X-Forwarded headers.
         keep_host: Whether to pass the Host header on, instead of the server's own address.
     """
-    target = urlsplit(upstream)
+    targets = cycle([urlsplit(one) for one in ([upstream] if isinstance(upstream, str) else upstream)])
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -29,6 +30,7 @@ def proxied(upstream: str, path: str, *, forwarded: bool, keep_host: bool = Fals
             if not self.path.startswith(f"{path}/"):
                 self.send_error(404)
                 return
+            target = next(targets)
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
             headers["Host"] = self.headers["host"] if keep_host else target.netloc

@@ -75,6 +75,7 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
                 footprints=FootprintCache(database).tiles,
                 folder=location.folder,
                 files=files,
+                archive_id=catalog.archive_id(),
             )
             store = engines.store_of(location)(location.vectors, context)
             done = Repair(catalog, store)
@@ -206,7 +207,10 @@ def create_beside(archive: Archive, where: Where, model: ModelIdentity, engines:
     """Create an empty archive that can replace another one later (`swap_in`) and open it for writing."""
     with archive.database.reading() as catalog:
         first_tile, first_scene = catalog.next_tile_id() + _TILES_APART, catalog.newest_scene_id() + _SCENES_APART
-    return ArchiveWriter.create(where, model, engines, first_tile=first_tile, first_scene=first_scene)
+        archive_id = catalog.archive_id()
+    return ArchiveWriter.create(
+        where, model, engines, first_tile=first_tile, first_scene=first_scene, archive_id=archive_id
+    )
 
 
 def swap_in(archive: ArchiveWriter, beside: ArchiveWriter) -> int:

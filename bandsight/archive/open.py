@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -224,6 +224,15 @@ def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
 def embedded(folder: Path) -> Location:
     """Return the locations of the parts of an archive that is a plain folder."""
     return Location(catalog=sqlite.catalog_url(folder), vectors=folder.absolute().as_uri(), folder=folder)
+
+
+def beside(location: Location, folder: Path) -> Location:
+    """Return where to build an archive that will replace another one: in a folder, with an index in the same engine."""
+    if _scheme_of(location.vectors) != "milvus":
+        return embedded(folder)
+    from bandsight.vectors import milvus
+
+    return replace(embedded(folder), vectors=milvus.beside(location.vectors))
 
 
 def _scheme_of(url: str) -> str:

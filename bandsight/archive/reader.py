@@ -89,6 +89,7 @@ class Archive:
             footprints=self._footprints.tiles,
             folder=self.location.folder,
             files=self.files,
+            archive_id=self.id,
         )
         self.store = self._engines.store_of(self.location)(self.location.vectors, context)
         self._scene_table = SceneTable()

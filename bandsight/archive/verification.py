@@ -5,9 +5,13 @@ from contextlib import suppress
 import numpy as np
 
 from bandsight.archive.repair import cells_expected
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.port import Catalog
 from bandsight.errors import ArchiveError
 from bandsight.vectors.port import VectorStore
+
+# So many scenes' boxes are looked up, each with at most so many tiles.
+_BOXES, _MOST_TILES = 20, 100_000
 
 
 def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str]:
@@ -50,4 +54,19 @@ def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str
         problems.append(f"catalog: {covered} of {tiles} tiles have vectors; run: bandsight repair")
     if before > newest:
         problems.append(f"catalog: the next tile would be {newest + 1}, but there is a tile {before}")
+    if full:
+        problems += _spatial_problems(catalog, store)
     return problems + store.verify(full=full)
+
+
+def _spatial_problems(catalog: Catalog, store: VectorStore) -> list[str]:
+    """Return where the database's spatial index, if it has one, finds other tiles than the columns of the vectors."""
+    every = store.select(Filter())
+    for scene_id in every.scenes.ids[:: max(1, len(every.scenes.ids) // _BOXES)].tolist():
+        where = Filter(boxes=tuple(box for one in catalog.scenes([scene_id]).values() for box in one.boxes))
+        found = catalog.narrow(where, every.scenes, _MOST_TILES) if where.boxes else None
+        if found is not None and not np.array_equal(found, expected := store.select(where).ids):
+            differ = np.setxor1d(found, expected)
+            problem = f"differ by {len(differ)} tiles around scene {scene_id}, first {differ[0]}"
+            return [f"catalog: the spatial index and the columns {problem}; run: bandsight repair"]
+    return []

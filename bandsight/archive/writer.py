@@ -55,6 +55,7 @@ class ArchiveWriter(Archive):
         first_tile: int = 1,
         first_scene: int = 1,
         alone: bool = True,
+        archive_id: str | None = None,
     ) -> "ArchiveWriter":
         """Create an empty archive for a model's vectors and open it for writing.
 
@@ -65,6 +66,7 @@ class ArchiveWriter(Archive):
             first_tile: Id of the first tile.
             first_scene: Id of the first scene.
             alone: As `open_or_create`.
+            archive_id: What it is known by; None for a new id.
 
         Raises:
             ArchiveError: The archive already exists, or it cannot be written.
@@ -76,7 +78,7 @@ class ArchiveWriter(Archive):
         make_folder(location.folder)
         # Created while holding the lock: of two jobs starting at once, one would overwrite the other's catalog.
         lock = WriterLock(location.folder)
-        archive_id = secrets.token_hex(8)
+        archive_id = archive_id or secrets.token_hex(8)
         try:
             if (files := engines.files_of(location)) is not None and not database.exists():
                 claim(files, archive_id)

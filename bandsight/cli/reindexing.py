@@ -2,12 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bandsight.cli import loading as opening
 from bandsight.cli.base import app
+from bandsight.cli.executors import (
+    ExecutorName,
+    ExecutorOption,
+    RayAddressOption,
+    RayCpusOption,
+    RayWorkersOption,
+    ray_executor,
+)
 from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, OtherModelOption, ProfilesOption
 
@@ -36,6 +44,10 @@ def reindex(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     profiles: ProfilesOption = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    ray_address: RayAddressOption = "auto",
+    ray_workers: RayWorkersOption = None,
+    ray_cpus: RayCpusOption = 2.0,
 ) -> None:
     """Reindex all scenes with another model; searches use the old vectors until the job completes."""
     from bandsight.archive import ArchiveWriter
@@ -51,6 +63,10 @@ def reindex(
         say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
         if warning := unused_gpu(str(encoder.device)):
             say(warning)
+        how: dict[str, Any] = {"batch_size": batch_size, "time_limit_s": time_limit}
+        if executor is ExecutorName.RAY:
+            setup: Any = {"readers": workers, "source": model, "device": device, "digest": encoder.digest, **how}
+            how["executor"] = ray_executor(ray_address, ray_workers, ray_cpus, progress=progress, **setup)
         summary, swapped = run(
             opened,
             encoder,
@@ -58,11 +74,10 @@ def reindex(
             drop_failed=drop_failed,
             sentences=sentences(),
             profiles=known,
-            batch_size=batch_size,
             workers=workers,
             isolate=True,
-            time_limit_s=time_limit,
             progress=progress,
+            **how,
         )
         served = opened.model.name
     typer.echo(json.dumps({**summary.as_dict(), "model": served}, indent=1) if as_json else summary.text())

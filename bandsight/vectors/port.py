@@ -265,6 +265,8 @@ class StoreContext:
     """The archive's folder, for engines that store some of their data there."""
     files: CachedObjects | None = None
     """Object storage with the archive's files; None if they are in the folder."""
+    archive_id: str = ""
+    """Id of the archive, for engines that several archives share."""
 
 
 OpenStore = Callable[[str, StoreContext], VectorStore]

@@ -22,7 +22,8 @@ ALL = 6 * PER_SCENE
 
 
 def test_the_commands_build_show_extend_review_and_export(bandsight, path: Path, tmp_path: Path):
-    path_of(Archive.open(path)).unlink()
+    with Archive.open(path) as opened:
+        path_of(opened).unlink()
     code, _, err = bandsight("atlas", "show")
     assert (code, "has none yet; run: bandsight atlas build" in err) == (1, True)
     (tmp_path / "words.txt").write_text("\n".join(KINDS) + "\n\n")
@@ -99,7 +100,8 @@ def test_a_client_reads_points_and_values(client: Client, path: Path, tmp_path: 
     assert atlas.export(tmp_path / "a.parquet").stat().st_size > 1000
     with pytest.raises(QueryError, match="found both; pass one of them"):
         atlas.values({"q": "a lake", "labels": ["a", "b"]})
-    path_of(Archive.open(path)).unlink()
+    with Archive.open(path) as opened:
+        path_of(opened).unlink()
     with pytest.raises(NotFoundError, match="bandsight atlas build"):
         atlas.info()
 

@@ -1,6 +1,5 @@
 """What only PostgreSQL has: boxes by index, filters as SQL, plans that scan nothing whole, and faults."""
 
-import json
 import threading
 import time
 
@@ -8,10 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select, text
-from sqlalchemy.dialects import postgresql
 
 from bandsight.archive import Archive, ArchiveWriter, Location
-from bandsight.archive.scene_attributes import SceneTable
+from bandsight.archive.admin import verify
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.matching import AttributeView, matching
@@ -24,6 +22,7 @@ from bandsight.errors import ArchiveError, BusyError, EngineUnavailableError
 from bandsight.geo.box import LonLatBox
 from tests.archive.makers import MODEL, entry, polar
 from tests.archive.test_filters import FILTERS
+from tests.catalog.large import BOX, filled_by_the_server, no_scenes, plan_of
 from tests.conftest import postgres_url
 
 pytestmark = pytest.mark.cluster
@@ -74,69 +73,36 @@ def test_filters_without_areas_are_exact_in_sql(archive):
             assert catalog.narrow(Filter(), scenes, 10) is None
 
 
+def test_verify_compares_the_spatial_index_with_the_columns(archive):
+    assert verify(archive, full=True) == []
+    # An index that is damaged is hard to come by; a box that moved under it looks the same to a query.
+    with archive.database.connect() as connection, connection.begin():
+        sides = dict(connection.execute(text("SELECT west, east FROM tiles WHERE id = 1")).mappings().one())
+        connection.execute(text("UPDATE tiles SET west = west - 90, east = east - 90 WHERE id = 1"))
+    try:
+        assert any("spatial index and the columns differ by 1 tiles" in line for line in verify(archive, full=True))
+    finally:
+        with archive.database.connect() as connection, connection.begin():
+            connection.execute(text("UPDATE tiles SET west = :west, east = :east WHERE id = 1"), sides)
+    assert verify(archive, full=True) == []
+
+
 @pytest.fixture(scope="module", params=["plain", "postgis"])
 def large(request, postgres_server, tmp_path_factory):
     """A catalog of a million tiles, made by the server itself; no vectors."""
     database = PostgresDatabase(postgres_url(postgres_server, request.param))
-    database.create(MODEL)
-    with database.connect() as connection, connection.begin():
-        connection.execute(
-            text(
-                "INSERT INTO scenes (key, href, name, collection, sensor, crs, transform, width, height, bands, "
-                "stretch, properties, geometry, boxes, tiling, tile_count) SELECT 'k' || n, '/s/' || n, 's', 'c' || "
-                "n % 10, 'rgb', 'EPSG:4326', '[]', 1, 1, '[]', '{}', '{}', '{}', '[]', '{}', 1000 "
-                "FROM generate_series(1, :scenes) n"
-            ),
-            {"scenes": MILLION // 1000},
-        )
-        connection.execute(
-            text(
-                "INSERT INTO tiles (id, scene_id, cell, scale, col_off, row_off, width, height, valid_fraction, "
-                "geometry, west, south, east, north, cloud_fraction) SELECT n, 1 + (n - 1) / 1000, 'x', 1, 0, 0, 1, 1, "
-                "1, '{}', x, y, x + 0.05, y + 0.05, n % 100 / 100.0 FROM (SELECT n, n * 7919 % 35900 / 100.0 - 180 AS "
-                "x, n * 104729 % 17900 / 100.0 - 90 AS y FROM generate_series(1::bigint, :tiles) n) numbers"
-            ),
-            {"tiles": MILLION},
-        )
-    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
+    filled_by_the_server(database, MILLION)
     yield database
     database.close()
 
 
-class _NoScenes:
-    """The catalog of an archive without scenes."""
-
-    def scene_attributes(self, after):
-        return iter(())
-
-    def scene_ids(self):
-        return []
-
-
-def plan_of(connection, statement) -> list[str]:
-    """The kinds of nodes of a plan, and the tables that are scanned whole."""
-    if not isinstance(statement, str):
-        compiled = statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-        statement = str(compiled)
-    (found,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement.replace('%', '%%')}").one()
-    waiting = [(found if isinstance(found, list) else json.loads(found))[0]["Plan"]]
-    nodes = []
-    while waiting:
-        node = waiting.pop()
-        nodes.append(f"{node['Node Type']} {node.get('Relation Name', '')}".strip())
-        waiting += node.get("Plans", [])
-    return nodes
-
-
 def test_no_query_scans_the_tiles_whole_at_a_million(large):
-    no_scenes = SceneTable().read(_NoScenes())
-    box = Filter(boxes=(LonLatBox(west=10, south=40, east=11, north=41),))
+    box = Filter(boxes=(BOX,))
     across = Filter(boxes=tuple(LonLatBox(west=179.5, south=-20, east=-179.5, north=-19).split()))
     with large.reading() as catalog:
         index = index_of(catalog.connection)
         statements = [
-            select(TileRow.id).where(condition_of(where, no_scenes, index)).limit(10_001)
+            select(TileRow.id).where(condition_of(where, no_scenes(), index)).limit(10_001)
             for where in (box, across, box & ~Filter(exclude=(5,)), Filter(all_of=(box, Filter(up_to=900_000))))
         ]
         statements += [
@@ -154,8 +120,8 @@ def test_no_query_scans_the_tiles_whole_at_a_million(large):
         for statement in statements[:2]:
             assert any("Index Scan" in node for node in plan_of(catalog.connection, statement))
         # And what it finds is what a look at every row finds.
-        found = catalog.narrow(box, no_scenes, 10_000)
-        every = "SELECT id FROM tiles WHERE west <= 11 AND east >= 10 AND south <= 41 AND north >= 40 ORDER BY id"
+        found = catalog.narrow(box, no_scenes(), 10_000)
+        every = "SELECT id FROM tiles WHERE west <= 11 AND east >= 10 AND south <= -44 AND north >= -45 ORDER BY id"
         rows = catalog.connection.execute(text(every)).scalars()
         np.testing.assert_array_equal(found, np.fromiter(rows, np.int64))
         assert len(found) > 0

@@ -44,6 +44,12 @@ class SlowEmbedder(FakeEmbedder):
         return super().embed_pixels(pixels, wavelengths)
 
 
+class OtherEmbedder(FakeEmbedder):
+    """Another model, with shorter vectors."""
+
+    name, digest, dim = "other", "0" * 64, 8
+
+
 def ray_executor(
     address: str,
     progress: Progress | None = None,

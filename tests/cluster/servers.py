@@ -160,8 +160,11 @@ def milvus() -> Iterator[Server]:
     with server_folder() as folder:
 
         def start(server: Server) -> subprocess.Popen[bytes]:
-            # A port that is taken ends it; without the option it would take another one, and tell nobody.
-            return popen([str(program), "--data", str(folder / "data"), "--proxy-port", str(server.port)], folder)
+            # Where connections to a killed server linger, the program that writes its settings takes the next port
+            # and tells nobody; the environment is stronger than its file.
+            port = str(server.port)
+            command = [str(program), "--data", str(folder / "data"), "--proxy-port", port]
+            return popen(command, folder, env={**os.environ, "PROXY_PORT": port})
 
         with running(server := Server("Milvus", free_port(), folder, start, _milvus_answers)):
             yield server

@@ -17,19 +17,27 @@ from bandsight.archive.config import ArchiveConfig, write_config
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.sql import transfer
 from bandsight.cli import app
-from bandsight.errors import ArchiveError, EngineUnavailableError
+from bandsight.errors import ArchiveError, ModelChangedError
 from bandsight.search.ranking import nearest
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.milvus import search as answering
 from indexer.pipeline import index
+from indexer.ray_cluster import RayOptions
+from indexer.ray_executor import RayExecutor
+from indexer.ray_worker import WorkerSetup
+from indexer.reindex import reindex
 from search_api.app import create_app
 from search_api.overview import tiles_per_scene
 from search_api.service import Service
 from search_api.settings import ApiSettings
 from tests.archive.makers import MODEL, entry, filled, polar, vectors
 from tests.archive.test_filters import FILTERS
+from tests.cluster.ray_jobs import CPUS, OtherEmbedder
+from tests.cluster.unavailable import assert_unavailable
 from tests.conftest import milvus_url, postgres_url
 from tests.fakes import FakeEmbedder
+from tests.indexer.conftest import identity
+from tests.indexer.test_executor import scenes_in
 from tests.search_api.conftest import scenes  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.cluster
@@ -176,6 +184,66 @@ def test_init_makes_what_is_needed_and_refuses_what_cannot_work(postgres_server,
         assert name == "a" or not (tmp_path / name / "archive.toml").exists()
 
 
+def test_two_archives_do_not_share_a_name_in_milvus(postgres_server, milvus_server, tmp_path):
+    first = on_engines(tmp_path / "a", postgres_server, milvus_server, "plain")
+    with filled(first, 30, TILES) as writer:
+        writer.optimize()
+        expected = answers(writer, vectors(1, 1), 20, Filter(), exact=False)[0]
+        url = next(line for line in (first / "archive.toml").read_text().splitlines() if line.startswith("vectors"))
+        taken = json.loads(url.partition("=")[2])
+        config = ArchiveConfig(folder=tmp_path / "b", catalog=postgres_url(postgres_server), vectors=taken)
+        write_config(tmp_path / "b" / "archive.toml", config)
+        with pytest.raises(
+            ArchiveError, match=r"^vectors .*another archive has its index under this name; set vectors"
+        ):
+            ArchiveWriter.create(tmp_path / "b", MODEL)
+        options = ["--catalog", postgres_url(postgres_server), "--vectors", taken]
+        done = CliRunner().invoke(app, ["init", "--archive", str(tmp_path / "c"), *options])
+        assert "an archive has its index under this name; choose another name" in str(done.exception)
+        assert answers(writer, vectors(1, 1), 20, Filter(), exact=False)[0] == expected
+
+
+def test_a_catalog_of_a_newer_version_is_refused_with_its_setting(postgres_server, milvus_server, tmp_path):
+    target = on_engines(tmp_path / "a", postgres_server, milvus_server, "plain")
+    with ArchiveWriter.create(target, MODEL) as writer, writer.database.connect() as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(
+        ArchiveError, match=r"^catalog postgresql\S+: its schema 9999 is newer than .* update Bandsight"
+    ):
+        Archive.open(target)
+
+
+def test_a_new_model_s_collection_is_complete_before_it_takes_the_place_of_the_old_one(
+    postgres_server, milvus_server, ray_cluster, tmp_path, monkeypatch
+):
+    """Scenes are read and embedded by Ray, into an archive with catalog and index on servers."""
+    monkeypatch.setattr(building, "WORTH_IT", 20)
+    target = on_engines(tmp_path / "a", postgres_server, milvus_server, "plain")
+    old, new = FakeEmbedder(), OtherEmbedder()
+    with ArchiveWriter.create(target, identity(old)) as writer, Archive.open(target) as reader:
+        index([scenes_in(tmp_path / "in")], archive=writer, model=old)
+        assert writer.optimize()["index"] == "Milvus HNSW16"
+        reader.refresh()
+        setup = WorkerSetup(load=OtherEmbedder, digest=new.digest, workers=0, readers=1, isolate=False)
+        executor = RayExecutor(setup, RayOptions(address=ray_cluster.address, workers=2, cpus=CPUS))
+        summary, swapped = reindex(writer, new, drop_failed=True, executor=executor)
+        assert swapped, summary.text()
+        assert writer.store.index_figures["index"] == "Milvus HNSW16"
+        assert writer.store.index_figures["rows"] == writer.stats()["tiles"] > 20
+        assert verify(writer, full=True) == []
+        with pytest.raises(ModelChangedError):
+            reader.refresh()
+        reader.reopen()
+        query = new.embed_texts(["x"])
+        assert (
+            answers(reader, query, 20, Filter(), exact=False)[0] == answers(reader, query, 20, Filter(), exact=True)[0]
+        )
+        place = writer.store._milvus.place.name
+        assert [name for name in writer.store._milvus.names() if name.startswith(f"{place}_")] == [
+            writer.store._facts.collection
+        ]
+
+
 def test_two_replicas_page_through_one_search_while_scenes_come(postgres_server, milvus_server, tmp_path):
     target = on_engines(tmp_path / "a", postgres_server, milvus_server, "plain")
     with ArchiveWriter.create(target, MODEL) as writer:
@@ -235,14 +303,7 @@ def test_an_engine_that_is_away_is_503_until_it_is_back(served, postgres_server)
     assert client.get("/readyz").status_code == 200
     postgres_server.kill()
     try:
-        for path in ("/readyz", "/search?q=water", "/collections"):
-            response = client.get(path)
-            assert response.status_code == 503, response.text
-            assert response.headers["Retry-After"] == "10"
-            assert response.json()["error"] == EngineUnavailableError.__name__
-            assert "PostgreSQL is unreachable" in response.json()["detail"]
-            assert "secret" not in response.text
-        assert client.get("/healthz").status_code == 200
+        assert_unavailable(client, ("/readyz", "/search?q=water", "/collections"), "PostgreSQL is unreachable")
     finally:
         postgres_server.run()
     assert client.get("/readyz").status_code == 200
@@ -253,9 +314,7 @@ def test_readiness_asks_milvus_too(served, milvus_server):
     client, _ = served
     milvus_server.pause()
     try:
-        response = client.get("/readyz")
-        assert response.status_code == 503
-        assert "Milvus does not answer" in response.json()["detail"]
+        assert_unavailable(client, ("/readyz",), "Milvus does not answer")
         # Few tiles are scanned, which needs no Milvus.
         assert client.get("/search?q=water").status_code == 200
     finally:

@@ -1,5 +1,6 @@
 """Milvus proposes hits: none goes missing, no filter is passed over, and a server that is away is an error."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,12 @@ from bandsight.geo.area import Area
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.milvus import open_store
 from bandsight.vectors.milvus import search as answering
-from bandsight.vectors.milvus.collection import Place
+from bandsight.vectors.milvus.collection import Milvus, Place
 from bandsight.vectors.milvus.expressions import expression_of
 from bandsight.vectors.milvus.facts import Facts, Width, load_facts
 from bandsight.vectors.port import Snapshot
 from bandsight.vectors.reference_store import ReferenceStore
+from tests.cluster.ray_nodes import wait_until
 from tests.conftest import milvus_url
 from tests.vectors.test_stores import (
     FEW_TILES,
@@ -116,6 +118,83 @@ def test_an_expression_lets_everything_pass_that_the_filter_does(indexed, one, o
 
 
 @cluster
+def test_a_filter_by_collection_searches_its_partitions_alone(indexed):
+    referee, real, _, _ = indexed
+    wanted = Filter(collections=("c0",))
+    for both in (wanted, wanted & Filter(sensors=("s1",))):
+        assert expression_of(both, scenes()).endswith(' and collection in ["c0"])')
+    assert "collection" not in expression_of(wanted | Filter(sensors=("s1",)), scenes())
+    client, name = real._milvus._client, real._facts.collection
+    found = client.query(name, filter='collection == "c0"', output_fields=["id"], limit=16_384)
+    assert sorted(row["id"] for row in found) == referee.select(wanted).ids.tolist()
+    filled = [part for part in client.list_partitions(name) if int(client.get_partition_stats(name, part)["row_count"])]
+    assert len(filled) <= len(set(scenes().collections.tolist()))
+
+
+@cluster
+def test_other_programs_find_the_collection_under_the_name_in_the_url(own):
+    name, first = own._milvus.place.name, own._facts.collection
+    assert own._milvus.exists(name)
+    own._facts = None
+    assert own.optimize()["rows"] == ROWS
+    assert own._milvus._client.describe_alias(name)["collection_name"] == own._facts.collection != first
+    own.remove_unnamed({one.name for one in segments_of(own)}, ROWS)
+    assert [one for one in own._milvus.names() if one.startswith(f"{name}_")] == [own._facts.collection]
+
+
+@cluster
+def test_a_server_that_is_killed_while_it_is_filled_and_searched_costs_nothing(own, milvus_server, tmp_path):
+    server, written, other = milvus_server, threading.Event(), opened(milvus_server, tmp_path / "other")
+    fill(other)
+    queries = unit(5, 77)
+    before, wrong, refused = own.search(queries, 10, Filter()), [], threading.Event()
+
+    def search() -> None:
+        while not written.is_set() or not refused.is_set():
+            try:
+                found = own.search(queries, 10, Filter())
+            except EngineUnavailableError:
+                refused.set()
+            else:
+                wrong.extend(1 for one, true in zip(found, before, strict=True) if one[0].tolist() != true[0].tolist())
+
+    class Dying(type(other._milvus)):
+        """Its server dies when it has taken rows and not yet made them durable."""
+
+        def insert(self, *rows) -> None:
+            super().insert(*rows)
+            server.kill()
+            written.set()
+
+    searches = threading.Thread(target=search)
+    searches.start()
+    other._milvus.__class__ = Dying
+    with pytest.raises(EngineUnavailableError, match="Milvus does not answer"):
+        other.optimize()
+    searches.join(60)
+    assert not searches.is_alive()
+    assert wrong == []
+    server.run()
+    assert wait_until(lambda: answered(own, queries, before), 200)
+    other._milvus.__class__ = Milvus
+    # No row names what was half written; a search scans, and the next run builds anew.
+    assert other.index_figures == {"index": "none"}
+    assert other.optimize()["rows"] == ROWS
+    assert other.verify(full=True) == own.verify(full=True) == []
+    assert answered(other, queries, before)
+
+
+def answered(store, queries, expected) -> bool:
+    try:
+        found = store.search(queries, 10, Filter())
+    except EngineUnavailableError:
+        return False
+    for one, true in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one[0], true[0])
+    return True
+
+
+@cluster
 def test_polygons_are_decided_by_footprints(indexed):
     referee, real, _, _ = indexed
     area = Area.from_geojson({"type": "Polygon", "coordinates": [[[-60, -40], [80, -40], [10, 60], [-60, -40]]]})
@@ -171,7 +250,7 @@ def test_deleted_tiles_are_never_answered_and_swept_with_the_next_filling(own):
 def test_rows_of_a_writer_that_died_are_overwritten_by_those_of_the_commit(own):
     # It wrote ids that no commit names; the next writer gets the same ones.
     lost = columns(ROWS + 1, 3)
-    own._milvus.upsert(own._facts.collection, unit(3, 71), lost, scenes())
+    own._milvus.insert(own._facts.collection, unit(3, 71), lost, scenes())
     own._milvus.settle(own._facts.collection, ROWS + 3)
     ids = own.search(unit(3, 71), 1, Filter())
     assert max(int(found[0][0]) for found in ids) <= ROWS
@@ -206,7 +285,7 @@ def test_a_collection_of_other_vectors_is_refused(own, milvus_server, tmp_path):
     url = f"milvus://127.0.0.1:{milvus_server.port}/{place.database}/{place.name}"
     other = open_store(url, replace(context(), folder=tmp_path, dim=8))
     other._newest = ROWS
-    with pytest.raises(ArchiveError, match="holds vectors of 16 numbers, the archive's have 8; name another"):
+    with pytest.raises(ArchiveError, match="holds vectors of 16 numbers, the archive's have 8; set vectors in"):
         other._serve(load_facts(tmp_path / "index"))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Table, select, text
+from sqlalchemy.exc import DBAPIError
 
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
@@ -24,12 +25,18 @@ class PostgresCatalog(SqlCatalog):
 
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         """Insert complete rows with COPY; see `SqlCatalog`."""
+        from psycopg import Error
+
         names = ", ".join(column.name for column in table.columns)
         # Use psycopg's cursor, because SQLAlchemy has no COPY.
         raw: Any = self._db.connection.dbapi_connection
-        with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except Error as error:
+            # As SQLAlchemy does for its own statements, so that it is explained like theirs.
+            raise DBAPIError.instance(f"COPY {table.name}", None, error, Error) from error
 
     def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:
         """Return the tiles that may match a filter, or None if there are more than `limit`; see `Catalog`."""

@@ -59,7 +59,9 @@ class PostgresDatabase:
         """Create an empty catalog, in one transaction; see `CatalogDatabase`."""
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             if not self._create_tables(connection):
-                raise ArchiveError(f"{self.url}: there is already an archive here; open it, or choose another schema")
+                raise ArchiveError(
+                    f"catalog {self.url}: there is already an archive here; open it, or choose another schema"
+                )
             PostgresCatalog(connection).create(
                 model, archive_id=archive_id, first_tile=first_tile, first_scene=first_scene
             )
@@ -85,7 +87,7 @@ class PostgresDatabase:
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             self._create_tables(connection)
             if PostgresCatalog(connection).model() is not None:
-                raise ArchiveError(f"{self.url}: there is already an archive here; choose another schema")
+                raise ArchiveError(f"catalog {self.url}: there is already an archive here; choose another schema")
         with source.reading() as rows:
             assert isinstance(rows, SqlCatalog)
             take_over(rows, self.writing, before_completion, progress)
@@ -99,19 +101,23 @@ class PostgresDatabase:
             version = schema_version(self._engine, self.place.schema)
             if version is None:
                 raise ArchiveError(
-                    f"{self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE"
+                    f"catalog {self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE"
                 )
-            check_version(self.url, version)
+            check_version(f"catalog {self.url}", version, "FILE")
             with self.reading() as catalog:
                 model = catalog.model()
         if model is None:
-            raise ArchiveError(f"{self.url}: the copy is incomplete; run the same `bandsight migrate-archive` again")
+            raise ArchiveError(
+                f"catalog {self.url}: the copy is incomplete; run the same `bandsight migrate-archive` again"
+            )
         return model
 
     def upgrade(self) -> str:
         """Migrate the schema to this version; see `CatalogDatabase`."""
         if not self.exists():
-            raise ArchiveError(f"{self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE")
+            raise ArchiveError(
+                f"catalog {self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE"
+            )
         with clear_errors(self.place), self._engine.connect() as connection:
             migrate(connection, schema=self.place.schema)
         return HEAD
@@ -161,7 +167,7 @@ class PostgresDatabase:
     def replace_by(self, beside: CatalogDatabase) -> int:
         """Raise, because this is not supported; see `CatalogDatabase`."""
         raise ArchiveError(
-            f"{self.url}: cannot be replaced; restore {beside.url} into another schema with bandsight "
+            f"catalog {self.url}: cannot be replaced; restore {beside.url} into another schema with bandsight "
             "migrate-archive, then serve that"
         )
 

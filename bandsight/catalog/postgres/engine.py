@@ -127,33 +127,34 @@ def clear_errors(place: Place) -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
-        raise BusyError(f"{place}: no connection was free; try again in a moment") from error
+        raise BusyError(f"catalog {place}: no connection was free; try again in a moment") from error
     except DBAPIError as error:
         raise explained(place, error) from error
 
 
 def explained(place: Place, error: DBAPIError) -> Exception:
     """Return the exception to raise for a database error."""
+    where = f"catalog {place}"
     state = str(getattr(error.orig, "sqlstate", None) or "")
     reason = " ".join(str(error.orig).split())[:300]
     if state.startswith(_CREDENTIALS) or "password authentication failed" in reason or "no password" in reason:
-        return ArchiveError(f"{place}: PostgreSQL rejected the user ({reason}); check the user and password in the URL")
+        return ArchiveError(f"{where}: PostgreSQL rejected the user ({reason}); check the user and password in the URL")
     if state.startswith(_NO_DATABASE) or ("database" in reason and "does not exist" in reason):
-        return ArchiveError(f"{place}: the database does not exist; create it, e.g. createdb {place.url.database}")
+        return ArchiveError(f"{where}: the database does not exist; create it, e.g. createdb {place.url.database}")
     known = {
         _NO_RIGHTS: ArchiveError(
-            f"{place}: permission denied ({reason}); grant the user access to schema {place.schema}"
+            f"{where}: permission denied ({reason}); grant the user access to schema {place.schema}"
         ),
-        _DISK_FULL: ArchiveError(f"{place}: PostgreSQL's disk is full; free some space and try again"),
+        _DISK_FULL: ArchiveError(f"{where}: PostgreSQL's disk is full; free some space and try again"),
         _READ_ONLY: ArchiveError(
-            f"{place}: this PostgreSQL server is read-only ({reason}); use the primary server to write"
+            f"{where}: this PostgreSQL server is read-only ({reason}); use the primary server to write"
         ),
-        _CANCELED: BusyError(f"{place}: a query took longer than {place.statement_timeout_s:g} s; narrow the filter"),
-        _LOCKED: BusyError(f"{place}: another process has been writing for {place.lock_timeout_s:g} s; try again"),
-        **{one: BusyError(f"{place}: conflict with another transaction ({reason}); try again") for one in RETRY},
+        _CANCELED: BusyError(f"{where}: a query took longer than {place.statement_timeout_s:g} s; narrow the filter"),
+        _LOCKED: BusyError(f"{where}: another process has been writing for {place.lock_timeout_s:g} s; try again"),
+        **{one: BusyError(f"{where}: conflict with another transaction ({reason}); try again") for one in RETRY},
     }
     if state in known:
         return known[state]
     if error.connection_invalidated or not state or state[:2] in {"08", "53", "57"}:
-        return EngineUnavailableError(f"{place}: PostgreSQL is unreachable ({reason}); try again when it is back")
-    return ArchiveError(f"{place}: {reason}; run: bandsight verify")
+        return EngineUnavailableError(f"{where}: PostgreSQL is unreachable ({reason}); try again when it is back")
+    return ArchiveError(f"{where}: {reason}; run: bandsight verify")

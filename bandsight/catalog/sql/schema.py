@@ -36,12 +36,13 @@ def migrations_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-def check_version(place: object, version: str) -> None:
+def check_version(place: object, version: str, archive: object = None) -> None:
     """Check that a schema has this version.
 
     Args:
-        place: The archive, for messages and commands.
+        place: The archive or its catalog, for messages.
         version: Migration of the schema.
+        archive: The archive for commands, if that is not `place`.
 
     Raises:
         ArchiveError: The schema is newer or older.
@@ -51,7 +52,7 @@ def check_version(place: object, version: str) -> None:
     if version != HEAD:
         raise ArchiveError(
             f"{place}: its schema is {version}, but this Bandsight needs {HEAD}; run: bandsight upgrade --archive "
-            f"{place}"
+            f"{archive or place}"
         )
 
 

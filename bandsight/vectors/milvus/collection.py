@@ -31,6 +31,8 @@ _TEXT_CHARS = 512
 # An HNSW graph with 16 neighbours; recall is controlled at search time, and measured.
 _INDEX = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 16, "efConstruction": 200}}
 _PARTITIONS = 16
+_BESIDE = "_reindex"
+_OWNER = "Tiles of Bandsight archive "
 # Rows per request: with 1152 numbers each, 23 MB; the limit is 64 MB.
 _ROWS = 5000
 _WAIT_S = 1800
@@ -95,6 +97,10 @@ class Place:
             uri=f"{scheme}://{parts.hostname}:{port}", token=token, database=database, name=name, timeout_s=timeout_s
         )
 
+    def beside(self, url: str) -> str:
+        """Return a URL like this place's under another name, for collections that will replace those of this name."""
+        return urlsplit(url)._replace(path=f"/{self.database}/{self.name[:90]}{_BESIDE}").geturl()
+
     def __str__(self) -> str:
         return f"{self.uri.replace('https', 'milvus').replace('http', 'milvus')}/{self.database}/{self.name}"
 
@@ -139,11 +145,20 @@ class Milvus:
         fields = self._ask(lambda: self._client.describe_collection(name))["fields"]
         return next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
 
-    def create(self, name: str, dim: int) -> None:
-        """Create an empty collection, indexed and loaded."""
+    def owner(self, name: str) -> str | None:
+        """Return the id of the archive that a collection, or an alias, was made for; None where that is not known."""
+        if not self.exists(name):
+            return None
+        text = str(self._ask(lambda: self._client.describe_collection(name)).get("description", ""))
+        return text.removeprefix(_OWNER) if text.startswith(_OWNER) else None
+
+    def create(self, name: str, dim: int, archive_id: str) -> None:
+        """Create an empty collection of an archive, indexed and loaded."""
         from pymilvus import DataType
 
-        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False, description="Bandsight tiles")
+        schema = self._client.create_schema(
+            auto_id=False, enable_dynamic_field=False, description=f"{_OWNER}{archive_id}"
+        )
         schema.add_field("id", DataType.INT64, is_primary=True)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         for field in ("scene_id", "start_us", "end_us"):
@@ -161,19 +176,39 @@ class Milvus:
         )
 
     def drop(self, name: str) -> None:
-        """Delete a collection, if it exists."""
+        """Delete a collection and its alias, if they exist."""
+        if not self.exists(name):
+            return
+        for alias in self._ask(lambda: self._client.list_aliases(name))["aliases"]:
+            self.drop_alias(alias)
         self._ask(lambda: self._client.drop_collection(name))
+
+    def drop_alias(self, alias: str) -> None:
+        """Delete an alias, if it exists."""
+        self._ask(lambda: self._client.drop_alias(alias))
+
+    def point(self, alias: str, name: str) -> None:
+        """Make an alias stand for a collection, in one step if it stands for another one."""
+        change = self._client.alter_alias if self.exists(alias) else self._client.create_alias
+        self._ask(lambda: change(name, alias))
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename a collection, which stays loaded."""
+        self._ask(lambda: self._client.rename_collection(name, new))
 
     def names(self) -> list[str]:
         """Return the names of all collections of the database."""
         return list(self._ask(self._client.list_collections))
 
-    def upsert(self, name: str, vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns) -> None:
-        """Write rows, replacing those with the same ids; the scene of each must exist."""
+    def insert(self, name: str, vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns) -> None:
+        """Write rows whose ids are new, or were deleted before; the scene of each must exist.
+
+        Not by Milvus's upsert: in 2.3, that chooses a row's partition by its id, and a filter by collection misses it.
+        """
         for start in range(0, len(tiles), _ROWS):
             part = slice(start, start + _ROWS)
             rows = list(_rows(vectors[part], tiles.take(part), scenes))
-            self._ask(lambda rows=rows: self._client.upsert(name, rows, timeout=_WAIT_S))  # type: ignore[misc]
+            self._ask(lambda rows=rows: self._client.insert(name, rows, timeout=_WAIT_S))  # type: ignore[misc]
 
     def delete(self, name: str, ids: NDArray[np.int64]) -> None:
         """Delete rows; missing ones are ignored."""
@@ -218,7 +253,8 @@ class Milvus:
         while not self._is_settled(name, rows):
             if time.monotonic() > limit:
                 raise EngineUnavailableError(
-                    f"{self.place}: {name} is not indexed and loaded after {_WAIT_S} s; run: bandsight optimize again"
+                    f"vectors {self.place}: {name} is not indexed and loaded after {_WAIT_S} s; run: bandsight "
+                    "optimize again"
                 )
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
@@ -279,12 +315,15 @@ class Milvus:
                 raise CollectionGoneError(message) from error
             if _REFUSED.search(message):
                 raise ArchiveError(
-                    f"{self.place}: Milvus refuses the user ({message}); check user and password in the vectors' URL"
+                    f"vectors {self.place}: Milvus refuses the user ({message}); check user and password in the "
+                    "vectors' URL"
                 ) from error
             if "database not found" in message:
-                raise ArchiveError(f"{self.place}: Milvus has no such database; create it, or name another") from error
+                raise ArchiveError(
+                    f"vectors {self.place}: Milvus has no such database; create it, or name another"
+                ) from error
             raise EngineUnavailableError(
-                f"{self.place}: Milvus does not answer ({message}); try again when it is back"
+                f"vectors {self.place}: Milvus does not answer ({message}); try again when it is back"
             ) from error
 
 

@@ -31,8 +31,19 @@ def expression_of(where: Filter, scenes: SceneColumns) -> str:
     Raises:
         QueryError: The filter cannot be applied to these tiles.
     """
-    found = _decide(where, scenes, outcome=True)
+    found = _both([_decide(where, scenes, outcome=True), *_partitions(where)])
     return {ANY: "", NONE: "id < 0"}.get(found, found)
+
+
+def _partitions(where: Filter) -> Iterable[str]:
+    """Yield conditions on the partition key: only the partitions of these collections are searched.
+
+    Only those that every tile must meet: Milvus 2.3 also prunes by one side of an OR, and loses rows of the other.
+    """
+    if where.collections:
+        yield _one_of("collection", where.collections)
+    for part in where.all_of:
+        yield from _partitions(part)
 
 
 def _decide(where: Filter, scenes: SceneColumns, *, outcome: bool) -> str:
@@ -84,9 +95,13 @@ def _of_scenes(where: Filter, scenes: SceneColumns, *, outcome: bool) -> Iterabl
             yield f"end_us >= {time_us(where.start)}"
         if where.end:
             yield f"(start_us <= {time_us(where.end)} and start_us > {-(2**62)})"
-        for name, values in (("collection", where.collections), ("sensor", where.sensors)):
-            if values:
-                yield f"{name} in {json.dumps([short(value) for value in values], ensure_ascii=False)}"
+        if where.sensors:
+            yield _one_of("sensor", where.sensors)
+        # Not by collection: see `_partitions`.
+
+
+def _one_of(name: str, values: Sequence[str]) -> str:
+    return f"{name} in {json.dumps([short(value) for value in values], ensure_ascii=False)}"
 
 
 def _meets(boxes: Sequence[LonLatBox]) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from bandsight.vectors.atomic_io import write_durably
 
-_FILE, _VERSION = "milvus.json", 1
+# Collections of version 1 had rows in the wrong partitions.
+_FILE, _VERSION = "milvus.json", 2
 INDEX_FILES = (_FILE,)
 """The files of an index in Milvus, next to the segments."""
 

@@ -46,9 +46,24 @@ def open_store(url: str, context: StoreContext) -> "MilvusVectorStore":
     return MilvusVectorStore(context.folder, Milvus(Place.parse(url)), context)
 
 
+def beside(url: str) -> str:
+    """Return the URL of the vectors of an archive that will replace the one with this URL."""
+    return Place.parse(url).beside(url)
+
+
 def check(url: str) -> None:
-    """Check the connection to a server; raises the errors of `open_store`."""
-    Milvus(Place.parse(url)).close()
+    """Connect to a server that a new archive will use.
+
+    Raises:
+        EngineUnavailableError: The server does not answer.
+        ArchiveError: It refuses the user, or an archive uses this name already.
+    """
+    milvus = Milvus(Place.parse(url))
+    try:
+        if milvus.owner(milvus.place.name) is not None:
+            raise ArchiveError(f"vectors {milvus.place}: an archive has its index under this name; choose another name")
+    finally:
+        milvus.close()
 
 
 class MilvusVectorStore(LocalVectorStore):
@@ -75,6 +90,12 @@ class MilvusVectorStore(LocalVectorStore):
         self._facts: Facts | None = None
         self._facts_stamp: tuple[int, int] | None = None
         self._newest = 0
+        self._archive_id = context.archive_id
+        if milvus.owner(milvus.place.name) not in {None, self._archive_id}:
+            raise ArchiveError(
+                f"vectors {milvus.place}: another archive has its index under this name; set vectors in the archive's "
+                "file to another name"
+            )
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
@@ -102,8 +123,8 @@ class MilvusVectorStore(LocalVectorStore):
             found = self._milvus.dim(facts.collection)
             if found != self._dim:
                 raise ArchiveError(
-                    f"{self._milvus.place}: {facts.collection} holds vectors of {found} numbers, the archive's have "
-                    f"{self._dim}; name another server or name in the vectors' URL"
+                    f"vectors {self._milvus.place}: {facts.collection} holds vectors of {found} numbers, the archive's "
+                    f"have {self._dim}; set vectors in the archive's file to another server or name"
                 )
         self._facts = facts
 
@@ -177,9 +198,12 @@ class MilvusVectorStore(LocalVectorStore):
 
     def _new_collection(self) -> Facts:
         """Create a collection under a new name; readers keep using the previous one."""
-        name = f"{self._milvus.place.name}_{secrets.token_hex(6)}"
-        self._milvus.create(name, self._dim)
+        name = self._new_name()
+        self._milvus.create(name, self._dim, self._archive_id)
         return Facts(collection=name, first_id=0, up_to=-1, rows=0)
+
+    def _new_name(self) -> str:
+        return f"{self._milvus.place.name}_{secrets.token_hex(6)}"
 
     def _filled(self, state: StoreState, facts: Facts) -> Facts:
         """Write missing rows to the collection, delete surplus ones, and wait until searches see all changes."""
@@ -192,7 +216,8 @@ class MilvusVectorStore(LocalVectorStore):
             rows = np.flatnonzero(one.view.alive & ~(np.isin(ids, held) & (ids <= facts.up_to)))
             if len(rows):
                 vectors = one.part.file.sound(rows).astype(np.float32)
-                self._milvus.upsert(facts.collection, vectors, one.part.columns.take(rows), state.scenes)
+                self._milvus.delete(facts.collection, np.intersect1d(ids[rows], held))
+                self._milvus.insert(facts.collection, vectors, one.part.columns.take(rows), state.scenes)
         self._milvus.delete(facts.collection, np.setdiff1d(held, every))
         self._milvus.settle(facts.collection, len(every))
         first, last = (int(every[0]), int(every[-1])) if len(every) else (0, -1)
@@ -201,6 +226,7 @@ class MilvusVectorStore(LocalVectorStore):
     def _save(self, facts: Facts) -> None:
         save_facts(self.folder.derived, facts)
         self.folder.publish()
+        self._milvus.point(self._milvus.place.name, facts.collection)
         self._facts, self._facts_stamp = facts, facts_stamp(self.folder.derived)
 
     @property
@@ -263,7 +289,8 @@ class MilvusVectorStore(LocalVectorStore):
         prefix = f"{self._milvus.place.name}_"
         if facts is not None or self._facts is not None:
             for name in self._milvus.names():
-                if name.startswith(prefix) and len(name) == len(prefix) + 12 and name != kept:
+                mine = name.startswith(prefix) and len(name) == len(prefix) + 12 and name != kept
+                if mine and self._milvus.owner(name) in {None, self._archive_id}:
                     self._milvus.drop(name)
 
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
@@ -275,5 +302,15 @@ class MilvusVectorStore(LocalVectorStore):
         if facts is None:
             drop_facts(self.folder.derived)
         else:
-            save_facts(self.folder.derived, facts)
+            save_facts(self.folder.derived, self._taken_over(facts, beside))
         self.folder.publish()
+
+    def _taken_over(self, facts: Facts, beside: LocalVectorStore) -> Facts:
+        """Make another store's collection one of this store's, which is swept as such; a backup's is that already."""
+        if not isinstance(beside, MilvusVectorStore):
+            return facts
+        mine = replace(facts, collection=self._new_name())
+        self._milvus.drop_alias(beside._milvus.place.name)  # noqa: SLF001  (of this class)
+        self._milvus.rename(facts.collection, mine.collection)
+        self._milvus.point(self._milvus.place.name, mine.collection)
+        return mine
