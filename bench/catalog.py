@@ -116,7 +116,7 @@ def partitions(database: PostgresDatabase, count: int) -> dict[str, Any]:
     found = {}
     with database.connect() as connection, connection.begin():
         for table, part in (("whole", ""), ("parted", "PARTITION BY HASH (collection)")):
-            key = "(id)" if not part else "(collection, id)"
+            key = "(id)" if not part else "(id, collection)"
             _run(connection, f"CREATE TABLE {table} (LIKE tiles, collection text NOT NULL, PRIMARY KEY {key}) {part}")
             for number in range(_PARTITIONS if part else 0):
                 rest = f"FOR VALUES WITH (MODULUS {_PARTITIONS}, REMAINDER {number})"

@@ -3,7 +3,8 @@
     python -m bench.on_ray --rounds 3
 
 Both use the same cores and run alternately, because the machine may be shared; the result is the median of the ratios
-of their times. Starting the workers and loading the models is not included.
+of their times, by the clock and by the processor time of all processes, Ray's own included, which other programs on
+the machine disturb less. Starting the workers and loading the models is not included.
 """
 
 import argparse
@@ -11,10 +12,14 @@ import json
 import os
 import statistics
 import tempfile
+import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+import psutil
 import rasterio
 from rasterio.transform import from_origin
 
@@ -77,6 +82,42 @@ def on_ray(model: BatchEncoder, scenes: Path) -> RayExecutor:
     return executor
 
 
+class ProcessorTime:
+    """Measures the processor time of this process and all its descendants, by sampling."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._seen: dict[int, float] = {}
+        self._before: dict[int, float] = {}
+
+    def __enter__(self) -> Self:
+        self._look()
+        self._before = dict(self._seen)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watcher.join()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start, s, without the last moments of processes that have ended."""
+        return sum(spent - self._before.get(pid, 0.0) for pid, spent in self._seen.items())
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            self._look()
+
+    def _look(self) -> None:
+        mine = psutil.Process()
+        for one in [mine, *mine.children(recursive=True)]:
+            with suppress(psutil.Error):
+                times = one.cpu_times()
+                self._seen[one.pid] = times.user + times.system
+
+
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,11 +132,17 @@ def main() -> None:
         scenes.mkdir()
         make_scenes(scenes, args.scenes, args.side)
         for number in range(args.rounds):
-            here = run(scenes, Path(place) / f"local{number}", model, None)
-            there = run(scenes, Path(place) / f"ray{number}", model, on_ray(model, scenes))
+            with ProcessorTime() as local:
+                here = run(scenes, Path(place) / f"local{number}", model, None)
+            executor = on_ray(model, scenes)
+            with ProcessorTime() as ray:
+                there = run(scenes, Path(place) / f"ray{number}", model, executor)
             assert here.tiles == there.tiles > 0, (here.text(), there.text())
-            rounds.append({"local_s": round(here.seconds, 2), "ray_s": round(there.seconds, 2)})
+            times = {"local_s": here.seconds, "ray_s": there.seconds}
+            times |= {"local_processor_s": local.seconds, "ray_processor_s": ray.seconds}
+            rounds.append({name: round(value, 2) for name, value in times.items()})
     ratios = [one["ray_s"] / one["local_s"] for one in rounds]
+    spent = [one["ray_processor_s"] / one["local_processor_s"] for one in rounds]
     print(
         json.dumps(
             {
@@ -105,6 +152,8 @@ def main() -> None:
                 "rounds": rounds,
                 "ray_over_local": round(statistics.median(ratios), 3),
                 "range": [round(min(ratios), 3), round(max(ratios), 3)],
+                "ray_over_local_processor": round(statistics.median(spent), 3),
+                "processor_range": [round(min(spent), 3), round(max(spent), 3)],
             },
             indent=1,
         )
