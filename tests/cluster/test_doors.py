@@ -3,10 +3,12 @@
 These are the tests of the same features on a folder, with archives on engines in the place of theirs.
 """
 
+import inspect
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copyfile
+from types import ModuleType
 
 import httpx2 as httpx
 import pytest
@@ -20,48 +22,42 @@ from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.milvus import search as answering
 from tests.archive.makers import entry, filled, vectors
 from tests.archive_copies import archive  # noqa: F401  (a fixture)
+from tests.atlas import test_doors as atlas_doors
 from tests.atlas.makers import KINDS, grouped_archive
-from tests.atlas.test_doors import (
-    test_a_client_reads_points_and_values,  # noqa: F401
-    test_new_tiles_are_placed_when_they_are_asked_for,  # noqa: F401
-)
 from tests.cluster.object_storage import KEYS
 from tests.conftest import files_url, milvus_url, postgres_url
+from tests.doors import client  # noqa: F401  (a fixture)
 from tests.fakes import FakeEmbedder
+from tests.learning import test_doors as learning_doors
 from tests.learning.makers import SENTENCE, pond_archive
-from tests.learning.test_doors import (
-    client,  # noqa: F401  (a fixture)
-    test_a_client_labels_trains_and_proposes,  # noqa: F401
-)
 from tests.proxy import proxied
-from tests.search_api.export.test_export import (
-    everything,  # noqa: F401
-    test_csv_has_a_row_for_each_item,  # noqa: F401
-    test_geojson_has_the_items_of_all_pages_in_their_order,  # noqa: F401
-    test_vectors_are_included_on_request,  # noqa: F401
-)
-from tests.search_api.maps.test_classes import (
-    test_every_tile_gets_its_likeliest_label,  # noqa: F401
-    test_filters_ids_and_scenes_choose_the_tiles,  # noqa: F401
-    test_shares_are_of_the_area,  # noqa: F401
-    truth,  # noqa: F401  (a fixture)
-)
-from tests.search_api.maps.test_heat import (
-    test_a_picture_without_a_registered_search_is_the_same,  # noqa: F401
-    test_map_tiles_show_what_the_picture_of_their_bounds_shows,  # noqa: F401
-    test_the_legend_maps_colours_to_scores_and_probabilities,  # noqa: F401
-    test_the_maximum_of_the_map_is_at_the_best_tile,  # noqa: F401
-)
+from tests.search_api.export import test_export
+from tests.search_api.maps import test_classes, test_heat
+from tests.search_api.maps.test_classes import truth  # noqa: F401  (a fixture)
+from tests.search_api.stac import test_saved_searches
 from tests.search_api.stac.conftest import SCENES, TILES, app_of, served
-from tests.search_api.stac.test_registered import (
-    test_a_hit_by_its_id_is_the_hit_and_no_other_tile_is_an_item,  # noqa: F401
-    test_filters_only_remove_hits,  # noqa: F401
-    test_its_items_are_the_first_hits_in_their_order,  # noqa: F401
-    test_its_pages_stay_in_its_own_root,  # noqa: F401
-)
 
 pytestmark = pytest.mark.cluster
 MOST = 60
+
+
+def needing_only(module: ModuleType, *fixtures: str) -> dict[str, object]:
+    """Return the tests of a module that take one of these fixtures, and no others."""
+    return {
+        name: made
+        for name, made in vars(module).items()
+        if name.startswith("test_")
+        and len(inspect.signature(made).parameters) > 0
+        and set(inspect.signature(made).parameters) <= set(fixtures)
+    }
+
+
+for tested in (test_classes, test_export, test_heat, test_saved_searches):
+    globals().update(needing_only(tested, "stac", "many", "truth"))
+for tested in (atlas_doors, learning_doors):
+    # Those of a client; the rest is of files, or of the command line.
+    found = needing_only(tested, "client", "archive", "path", "tmp_path", "monkeypatch")
+    globals().update({name: made for name, made in found.items() if "client" in inspect.signature(made).parameters})
 
 
 @pytest.fixture(scope="module", autouse=True)
