@@ -29,17 +29,15 @@ from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.refusals import not_applied
 from indexer.acquisition_time import acquired
+from indexer.blocks import check_blocks
 from indexer.datetimes import parse_time
 from indexer.file_facts import by_part, raster_info
 from indexer.georeferencing import also_unplaced, check_degrees, check_disk, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import SceneMetadata, read_product_metadata
 from indexer.sidecar import Sidecar, read_sidecar
 from indexer.source import Source
-from indexer.stretch_limits import StretchLimits, limits
+from indexer.stretch_limits import StretchLimits, limits, stretch_record
 from indexer.subdatasets import open_rasters
-
-# Maximum size of a block, bytes.
-_MAX_BLOCK = 512 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,25 +158,8 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
     grid = _grid(opened)
     dataset, profile = opened.datasets[grid.reference], opened.matched.profile
     nodata, nodata_from = _nodata(dataset, profile)
-    bands = tuple(
-        BandRef(name=m.band.name, wavelength_um=m.band.wavelength_um, href=m.href, index=m.index)
-        for m in opened.matched.bands
-    )
-    draft = SceneRaster(
-        key=f"{key}|{opened.source.hrefs[0]}",
-        name=opened.source.name,
-        bands=bands,
-        crs=crs_text(grid.crs),
-        transform=_six(grid.transform),
-        width=grid.width,
-        height=grid.height,
-        files={href: _file_grid(opened, grid, href) for href in grid.transforms},
-        nodata=nodata,
-        fill_values=profile.fill_values,
-        quality=_quality(opened, grid),
-        scaling=ByteScaling(low=(0.0,) * len(bands), high=(255.0,) * len(bands)),
-    )
     files = OpenFiles(opened.datasets)
+    draft = _draft(opened, grid, key, nodata)
     if _may_have_collar(draft, profile):
         draft = replace(draft, collar=find_collar(draft, files))
     stretched = limits(
@@ -206,8 +187,8 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         width=raster.width,
         height=raster.height,
         gsd_m=gsd_m(grid.transform, grid.crs, raster.height),
-        bands=bands,
-        stretch=_stretch(stretched),
+        bands=raster.bands,
+        stretch=stretch_record(stretched),
         properties={**opened.metadata.properties, "bandsight:bands_from": opened.matched.origin},
         geometry=where.geometry,
         boxes=tuple(where.boxes),
@@ -216,14 +197,41 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         decisions=decisions.as_dict(),
         identity=identity,
     )
-    block = dataset.block_shapes[0]
     return RasterScene(
         record=record,
         raster=raster,
-        block=block[::-1] if swaps_axes(~grid.transforms[grid.reference] @ grid.transform) else block,
+        block=_block(dataset, grid),
         number_bytes=number_type(dataset.dtypes[0]).itemsize,
         notes=_notes(opened),
     )
+
+
+def _draft(opened: _Opened, grid: _Grid, key: str, nodata: float | None) -> SceneRaster:
+    """Return how to read a scene's pixels, without its collar and scaling."""
+    bands = tuple(
+        BandRef(name=m.band.name, wavelength_um=m.band.wavelength_um, href=m.href, index=m.index)
+        for m in opened.matched.bands
+    )
+    return SceneRaster(
+        key=f"{key}|{opened.source.hrefs[0]}",
+        name=opened.source.name,
+        bands=bands,
+        crs=crs_text(grid.crs),
+        transform=_six(grid.transform),
+        width=grid.width,
+        height=grid.height,
+        files={href: _file_grid(opened, grid, href) for href in grid.transforms},
+        nodata=nodata,
+        fill_values=opened.matched.profile.fill_values,
+        quality=_quality(opened, grid),
+        scaling=ByteScaling(low=(0.0,) * len(bands), high=(255.0,) * len(bands)),
+    )
+
+
+def _block(dataset: DatasetReader, grid: _Grid) -> tuple[int, int]:
+    """Return rows and columns of the stored blocks, in the scene's orientation."""
+    rows, cols = dataset.block_shapes[0]
+    return (cols, rows) if swaps_axes(~grid.transforms[grid.reference] @ grid.transform) else (rows, cols)
 
 
 def _footprint(raster: SceneRaster, raw: DatasetReader) -> Footprint:
@@ -254,7 +262,7 @@ def _grid(opened: _Opened) -> _Grid:
     """
     used = {m.href: opened.datasets[m.href] for m in opened.matched.bands}
     for href, dataset in used.items():
-        _check_blocks(href, stored(dataset))
+        check_blocks(href, stored(dataset))
     name, sidecars = opened.source.name, opened.sidecars
     transforms = {href: transform_of(dataset, sidecars[href]) for href, dataset in used.items()}
     reference = min(used, key=lambda href: abs(transforms[href].determinant))
@@ -340,40 +348,6 @@ def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, g
         crs_from="the user's sidecar" if any(one.crs for one in opened.sidecars.values()) else "the file",
         styles=matched.profile.styles,
     )
-
-
-def _check_blocks(href: str, dataset: DatasetReader) -> None:
-    """Check that the blocks of a raster fit in memory. Larger ones are bombs, or would be decoded again for every tile.
-
-    Raises:
-        SceneError: Its blocks are too large.
-    """
-    rows, cols = dataset.block_shapes[0]
-    size = rows * cols * number_type(dataset.dtypes[0]).itemsize * (dataset.count if _interleaved(dataset) else 1)
-    if size > _MAX_BLOCK:
-        raise SceneError(
-            f"{href}: its blocks of {cols} × {rows} pixels have {size >> 20} MB each; at most {_MAX_BLOCK >> 20} MB "
-            "are allowed; convert it to a tiled format, e.g. with gdal_translate -of COG"
-        )
-
-
-def _interleaved(dataset: DatasetReader) -> bool:
-    return bool(dataset.interleaving) and dataset.interleaving.name == "pixel"
-
-
-def _stretch(stretched: StretchLimits) -> dict[str, Any]:
-    """Return the scaling in the catalog's format."""
-    first, kinds = stretched.rules[0], [rule.kind for rule in stretched.rules]
-    kept = {
-        "kind": first.kind,
-        "to_db": stretched.to_db,
-        "low": list(stretched.low),
-        "high": list(stretched.high),
-        "quantity": first.quantity,
-        "scale": first.scale,
-        "offset": first.offset,
-    }
-    return kept if len(set(kinds)) == 1 else {**kept, "kinds": kinds}
 
 
 def _datetime(opened: _Opened, dataset: DatasetReader) -> tuple[datetime | None, str]:

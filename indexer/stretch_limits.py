@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,21 @@ def limits(
         path_reflectance=tuple(air),
         display_ranges=tuple(shown),
     )
+
+
+def stretch_record(stretched: StretchLimits) -> dict[str, Any]:
+    """Return the scaling in the catalog's format."""
+    first, kinds = stretched.rules[0], [rule.kind for rule in stretched.rules]
+    kept = {
+        "kind": first.kind,
+        "to_db": stretched.to_db,
+        "low": list(stretched.low),
+        "high": list(stretched.high),
+        "quantity": first.quantity,
+        "scale": first.scale,
+        "offset": first.offset,
+    }
+    return kept if len(set(kinds)) == 1 else {**kept, "kinds": kinds}
 
 
 class _Samples:

@@ -19,18 +19,15 @@ from bandsight.raster.masks import WHOLE_NUMBERS, FileMask, everywhere
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import file_shape, turned
 from bandsight.raster.scene_raster import Extent, SceneRaster
+from bandsight.raster.window_geometry import Inside, Shape, file_window, inside_of, step_px
 
 # Maximum number of stored pixels of a band to decode for one image. Without overviews, an image of a whole scene
 # decodes all of them. This allows a Sentinel-2 scene at 10 m.
 MAX_DECODED = 150_000_000
 # Coarse pixels are computed from at most this many pixels along each side, if nodata must be masked first.
 _FINER = 4
-# Tolerance to snap windows to whole pixels, because multiplied transforms have rounding errors.
-_NOISE_PX = 1e-3
 # A coarse pixel is valid if half of its mask is.
 _HALF = 128
-
-Shape = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,26 +54,6 @@ class BandWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Inside:
-    """The part of a window inside the scene."""
-
-    extent: tuple[float, float, float, float]
-    """Left, top, right, bottom in pixels of the scene."""
-    rows: slice
-    """Slice in the window."""
-    cols: slice
-    """Slice in the window."""
-
-    @property
-    def shape(self) -> Shape:
-        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
-
-    @property
-    def at(self) -> tuple[slice, slice]:
-        return self.rows, self.cols
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Decoded:
     """Decoded bands of one file."""
 
@@ -100,7 +77,7 @@ def read_window(raster: SceneRaster, extent: Extent, shape: Shape, files: OpenFi
     Raises:
         SceneError: A file cannot be read.
     """
-    inside = _inside(raster, extent, shape)
+    inside = inside_of(raster, extent, shape)
     cloud = None if raster.quality is None else np.zeros(shape, bool)
     valid = np.zeros(shape, bool)
     if inside is None:
@@ -115,7 +92,7 @@ def read_window(raster: SceneRaster, extent: Extent, shape: Shape, files: OpenFi
     values = _assembled(raster, decoded, kind, inside, shape, finer)
     there = _valid(raster, values, decoded, inside, finer)
     if finer > 1:
-        values, there = _reduced(values, there, finer, coarsest=finer == _step(inside))
+        values, there = _reduced(values, there, finer, coarsest=finer == step_px(inside))
         if inside.shape != shape:
             whole = np.zeros((len(values), *shape), kind)
             whole[:, *inside.at] = values
@@ -152,7 +129,7 @@ def read_bands(
         QueryError: Too many pixels would have to be decoded.
     """
     valid = np.zeros((len(positions), *shape), bool)
-    inside = _inside(raster, extent, shape)
+    inside = inside_of(raster, extent, shape)
     if inside is None:
         return BandWindow(values=[np.zeros(shape, np.float32) for _ in positions], valid=valid)
     values: list[NDArray[Any]] = [np.empty(0)] * len(positions)
@@ -210,29 +187,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _inside(raster: SceneRaster, extent: Extent, shape: Shape) -> _Inside | None:
-    """Return the part of a window inside the scene, in whole pixels of the result, or None if there is none."""
-    left, top, right, bottom = extent
-    col0, col1, x0, x1 = _span(left, right, shape[1], raster.width)
-    row0, row1, y0, y1 = _span(top, bottom, shape[0], raster.height)
-    if col1 <= col0 or row1 <= row0:
-        return None
-    return _Inside(extent=(x0, y0, x1, y1), rows=slice(row0, row1), cols=slice(col0, col1))
-
-
-def _span(start: float, end: float, count: int, size: int) -> tuple[int, int, float, float]:
-    """Return the first and one-past-last pixel of a window inside the scene, and their extent.
-
-    A coarse pixel partly outside is invalid, unless the scene is narrower than one.
-    """
-    step = (end - start) / count
-    first = max(0, math.ceil(-start / step - 1e-9))
-    last = min(count, math.floor((size - start) / step + 1e-9))
-    if last <= first and start < size and end > 0:
-        last = min(count, first + 1) if size - start > first * step else first
-    return first, last, start + first * step, min(start + last * step, float(size))
-
-
 def bands_by_file(raster: SceneRaster, positions: Sequence[int]) -> dict[str, list[int]]:
     """Return the indexes into `positions` of the bands in each file, by href, so that each file is read once."""
     found: dict[str, list[int]] = {}
@@ -241,18 +195,12 @@ def bands_by_file(raster: SceneRaster, positions: Sequence[int]) -> dict[str, li
     return found
 
 
-def _step(inside: _Inside) -> int:
-    """Return how many scene pixels a pixel of the window spans, rounded."""
-    left, _, right, _ = inside.extent
-    return max(1, round((right - left) / inside.shape[1]))
-
-
-def _finer(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> int:
+def _finer(raster: SceneRaster, inside: Inside, files: OpenFiles) -> int:
     """Return how many finer pixels along each side are read per coarse pixel, to mask nodata before averaging.
 
     GDAL excludes pixels masked by the file itself from averages, but not nodata values that only the profile knows.
     """
-    step = _step(inside)
+    step = step_px(inside)
     if step == 1 or (raster.nodata is None and not raster.fill_values and raster.collar is None):
         return 1
     kinds = {files.mask(raster, href).kind for href in {band.href for band in raster.bands}}
@@ -264,7 +212,7 @@ def _assembled(
     raster: SceneRaster,
     decoded: dict[str, _Decoded],
     kind: np.dtype[Any],
-    inside: _Inside,
+    inside: Inside,
     shape: Shape,
     finer: int,
 ) -> NDArray[Any]:
@@ -290,7 +238,7 @@ def _as_kind(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _valid(
-    raster: SceneRaster, values: NDArray[Any], decoded: dict[str, _Decoded], inside: _Inside, finer: int
+    raster: SceneRaster, values: NDArray[Any], decoded: dict[str, _Decoded], inside: Inside, finer: int
 ) -> NDArray[np.bool_]:
     """Return the valid pixels of a window: valid in some band of each file, and without a fill value in all bands."""
     own = values if finer > 1 else values[:, *inside.at]
@@ -311,7 +259,7 @@ def _valid(
     return valid
 
 
-def _in_collar(raster: SceneRaster, values: NDArray[Any], inside: _Inside) -> NDArray[np.bool_]:
+def _in_collar(raster: SceneRaster, values: NDArray[Any], inside: Inside) -> NDArray[np.bool_]:
     """Return which pixels are in the scene's collar."""
     assert raster.collar is not None
     rows, cols = values.shape[1:]
@@ -345,7 +293,7 @@ def _read_file(
     raster: SceneRaster,
     href: str,
     positions: Sequence[int],
-    inside: _Inside,
+    inside: Inside,
     files: OpenFiles,
     *,
     finer: int = 1,
@@ -357,7 +305,7 @@ def _read_file(
     try:
         dataset = files.dataset(href, raster)
         step = step_of(raster, files, href)
-        window = _window(dataset, step, inside.extent)
+        window = file_window(dataset, step, inside.extent)
         if window is None:
             empty = np.zeros((len(indexes), *shape), number_type(dataset.dtypes[indexes[0] - 1]))
             return _Decoded(values=_real(empty), finite=None, mask=np.zeros(empty.shape, bool))
@@ -415,14 +363,14 @@ def read_mask(
     return np.asarray(found >= _HALF if coarse else found > 0, np.bool_)
 
 
-def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDArray[np.integer]:
+def _read_quality(raster: SceneRaster, inside: Inside, files: OpenFiles) -> NDArray[np.integer]:
     """Read the quality band, without averaging."""
     assert raster.quality is not None
     href = raster.quality.href
     step = ~raster.quality.transform @ Affine(*raster.transform)
     try:
         dataset = files.dataset(href, raster)
-        window = _window(dataset, step, inside.extent)
+        window = file_window(dataset, step, inside.extent)
         if window is None:
             return np.zeros(inside.shape, np.int64)
         own = file_shape(inside.shape, step)
@@ -430,22 +378,6 @@ def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDA
     except (RasterioError, ValueError) as error:
         raise SceneError(f"{href}: cannot be read ({first_line(error)}); download the file again") from error
     return turned(np.asarray(numbers, np.int64), step)
-
-
-def _window(dataset: DatasetReader, step: Affine, extent: tuple[float, float, float, float]) -> Window | None:
-    """Return an extent of the scene's grid in pixels of a file, or None if they do not overlap."""
-    left, top, right, bottom = extent
-    (x0, y0), (x1, y1) = step @ (left, top), step @ (right, bottom)
-    x0, x1, y0, y1 = (_snapped(value) for value in (min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)))
-    x0, y0 = max(x0, 0.0), max(y0, 0.0)
-    x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
-    return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
-
-
-def _snapped(value: float) -> float:
-    """Snap a pixel coordinate to the nearest integer if it is within rounding errors."""
-    near = round(value)
-    return float(near) if abs(value - near) < _NOISE_PX else value
 
 
 def _real(data: NDArray[Any]) -> NDArray[Any]:
