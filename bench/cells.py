@@ -25,7 +25,7 @@ from bandsight.vectors.cells import CellCodes
 
 _WAVES = (0.665, 0.56, 0.49)
 _TILE_PX, _BATCH, _CELLS, _ROUNDS = 128, 256, 4, 5
-_OBJECTS = (
+OBJECTS = (
     *("airplane", "storage tank", "tennis court", "stadium", "baseball diamond", "roundabout", "ship", "harbor"),
     *("bridge", "church", "basketball court", "overpass", "parking lot", "island", "golf course", "mobile home park"),
     *("circular farmland", "ground track field", "thermal power station", "palace"),
@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=48, help="side of an object, pixels of 128")
     args = parser.parse_args()
     model: BatchEncoder = load_model(args.model, "cpu")
-    tiles, labels = made_up(args.data / "more" / "nwpu_captions.tar", args.tiles, args.side)
-    queries = sentence_vectors(model, [f"a satellite image of {name}" for name in _OBJECTS])
+    tiles, labels, _ = made_up(args.data / "more" / "nwpu_captions.tar", args.tiles, args.side)
+    queries = sentence_vectors(model, [f"a satellite image of {name}" for name in OBJECTS])
     begun = [model.begin_pixels(part, _WAVES, _CELLS) for part in _parts(tiles)]
     whole = np.concatenate([one.result() for one in begun])
     dense = np.concatenate([cells for one in begun if (cells := one.cells()) is not None])
@@ -67,8 +67,11 @@ def main() -> None:
     print(json.dumps({"precision": report, "bytes_a_tile": sizes, "times": times(model, tiles, codes)}, indent=1))
 
 
-def made_up(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return tiles (n, 3, 128, 128) of land cover with an object somewhere, and the kind of each object, (n,)."""
+def made_up(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return tiles (n, 3, 128, 128) of land cover with an object somewhere.
+
+    Also return the kind of each object, shape (n,), and its row, column and side in the tile, shape (n, 3).
+    """
     rng = np.random.default_rng(0)
     images = defaultdict(list)
     for image in read_dataset(path):
@@ -78,12 +81,14 @@ def made_up(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArr
         pixels = images[kind][rng.integers(len(images[kind]))].transpose(1, 2, 0)
         return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
-    tiles, labels = np.empty((count, 3, _TILE_PX, _TILE_PX), np.uint8), rng.integers(0, len(_OBJECTS), count)
-    for tile, label in zip(tiles, labels, strict=True):
+    tiles, labels = np.empty((count, 3, _TILE_PX, _TILE_PX), np.uint8), rng.integers(0, len(OBJECTS), count)
+    boxes = np.full((count, 3), side)
+    for tile, label, box in zip(tiles, labels, boxes, strict=True):
         tile[:] = one(_GROUND[rng.integers(len(_GROUND))], _TILE_PX)
         row, column = rng.integers(0, _TILE_PX - side + 1, 2)
-        tile[:, row : row + side, column : column + side] = one(_OBJECTS[label], side)
-    return tiles, labels
+        tile[:, row : row + side, column : column + side] = one(OBJECTS[label], side)
+        box[:2] = row, column
+    return tiles, labels, boxes
 
 
 def cut(model: BatchEncoder, tiles: NDArray[np.uint8], px: int) -> Floats:

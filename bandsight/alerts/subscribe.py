@@ -143,10 +143,11 @@ def _score_levels(question: Question, least: float) -> tuple[FamilyLevel, ...]:
     return tuple(
         FamilyLevel(
             family=name,
-            least=(least - scale.offset) / scale.gain,
+            least=float(scale.cosines(np.array(least, np.float32))),
             slope=scale.gain,
             bias=scale.offset,
             is_probability=False,
+            knee=None if math.isinf(scale.knee) else scale.knee,
         )
         for name, scale in question.families.scales.items()
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from bandsight.catalog.alerts import Alert, FamilyLevel, Subscription
 from bandsight.catalog.port import Catalog, CatalogDatabase, CatalogWriter
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.model.scoring import ScoreScale
 
 MAX_SUBSCRIPTIONS = 10_000
 """Maximum number of subscriptions in an archive."""
@@ -145,7 +147,7 @@ def _probability(of: Subscription | FamilyLevel, cosines: NDArray[np.float32]) -
 
 
 def _score(of: FamilyLevel, cosines: NDArray[np.float32]) -> Floats:
-    return cosines.astype(np.float64) * of.slope + of.bias
+    return ScoreScale(of.slope, of.bias, math.inf if of.knee is None else of.knee).scores(cosines).astype(np.float64)
 
 
 def _alerts(

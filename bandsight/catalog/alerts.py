@@ -32,6 +32,8 @@ class FamilyLevel:
     """Smallest and largest ground sample distance that the probability is valid for, m; None for any."""
     is_probability: bool = True
     """Whether a probability is compared, and not a score."""
+    knee: float | None = None
+    """Score from which the slope is lower; see `bandsight.model.scoring.ScoreScale`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -35,8 +35,7 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
             # The score does not tell which sentence matched, so all of them must reach the probability.
             cosine = max(least_cosine(searcher.encoder, imagery, text, probability) for text in question.texts)
             if np.isfinite(cosine):
-                scale = question.families.of(imagery.family)
-                score = cosine * scale.gain + scale.offset
+                score = float(question.families.of(imagery.family).scores(np.array(cosine, np.float32)))
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)
     return [
         {"probability": probability, "score": score, "sensors": sorted(sensors)}

@@ -16,6 +16,8 @@ from bandsight.errors import ModelError
 NOT_CALIBRATED = "the model is not calibrated"
 # Tolerance on the GSD range, because the GSD of rasters in degrees is approximate.
 _GSD_MARGIN = 1.25
+# Slope of scores without a probability above the score of an even chance: low, but distinct scores stay distinct.
+_ABOVE_KNEE = 0.05
 # Below this norm, a sentence does not differ from the background and keeps its vector.
 _LEAST_NORM = 1e-6
 
@@ -134,19 +136,30 @@ class Platt:
 
 @dataclass(frozen=True, slots=True)
 class ScoreScale:
-    """score = cosine × gain + offset, so that equal scores mean equal probabilities for every family of imagery."""
+    """Makes scores of families comparable: score = cosine × gain + offset, less steep above a knee.
+
+    Scores of calibrated families are converted so that equal scores mean equal probabilities. Imagery without a
+    probability keeps its order, but hardly rises above the score of an even chance.
+    """
 
     gain: float = 1.0
     """Above 0."""
     offset: float = 0.0
+    knee: float = np.inf
+    """Score from which the slope is only `_ABOVE_KNEE` of the gain."""
 
     def scores(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores for cosines of any shape."""
-        return np.asarray(cosines * np.float32(self.gain) + np.float32(self.offset), np.float32)
+        plain = np.asarray(cosines * np.float32(self.gain) + np.float32(self.offset), np.float32)
+        return plain if np.isinf(self.knee) else np.asarray(plain - self._above(plain) * (1 - _ABOVE_KNEE), np.float32)
 
     def cosines(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return cosines for scores of any shape."""
-        return np.asarray((scores - np.float32(self.offset)) / np.float32(self.gain), np.float32)
+        plain = scores if np.isinf(self.knee) else scores + self._above(scores) * (1 / _ABOVE_KNEE - 1)
+        return np.asarray((plain - np.float32(self.offset)) / np.float32(self.gain), np.float32)
+
+    def _above(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(np.maximum(scores - np.float32(self.knee), 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +184,21 @@ class Calibration:
     def scales(self, texts: NDArray[np.float32]) -> dict[str, ScoreScale]:
         """Return the families whose scores for sentences (n, dim) differ from cosines, with their scales.
 
-        Where the calibration does not cover a family or one of the sentences, scores are cosines.
+        All scores are cosines if the reference does not cover one of the sentences.
         """
         reference = self.reference
-        return {
-            name: ScoreScale(platt.scale / reference.scale, (platt.bias - reference.bias) / reference.scale)
-            for name, platt in self.families.items()
-            if reference is not None and platt is not reference and platt.covers_all(texts)
-        }
+        if reference is None or not reference.covers_all(texts):
+            return {}
+        unknown = ScoreScale(knee=-reference.bias / reference.scale)
+        scales = {}
+        for name in FAMILIES:
+            platt = self.families.get(name)
+            if platt is None or not platt.covers_all(texts):
+                scales[name] = unknown
+            elif platt is not reference:
+                gain, offset = platt.scale / reference.scale, (platt.bias - reference.bias) / reference.scale
+                scales[name] = ScoreScale(gain, offset)
+        return scales
 
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
         """Return why there is no probability for a sentence about imagery, or None if there is one.

@@ -370,7 +370,9 @@ def _ranked(
     """Return the n best tiles of all choices, by their scaled scores."""
     found = [(scorer.rank(choice, view.vectors, n, exact=exact), scale) for choice, scale in choices]
     ids, scores = zip(*((ids, scale.scores(scores)) for (ids, scores), scale in found), strict=True)
-    return (ids[0], scores[0]) if len(found) == 1 else best(np.concatenate(ids), np.concatenate(scores), n)
+    # Scaled scores can be equal where cosines differ, and equal scores are in the order of ids.
+    alone = len(choices) == 1 and choices[0][1] == ScoreScale()
+    return (ids[0], scores[0]) if alone else best(np.concatenate(ids), np.concatenate(scores), n)
 
 
 def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:

@@ -363,10 +363,12 @@ class FamilyScales:
         """
         if not self.scales or not len(scenes.ids):
             return [(Filter(), _COSINES)]
-        families = self.imagery.families(archive, scenes)
-        own = {name: families[name] for name in self.scales if name in families}
-        parts = [(Filter(scenes=ids), self.scales[name]) for name, ids in own.items()]
-        apart = tuple(one for ids in own.values() for one in ids)
+        members: dict[ScoreScale, tuple[int, ...]] = {}
+        for name, ids in self.imagery.families(archive, scenes).items():
+            if name in self.scales:
+                members[self.scales[name]] = members.get(self.scales[name], ()) + ids
+        parts = [(Filter(scenes=ids), scale) for scale, ids in members.items()]
+        apart = tuple(one for ids in members.values() for one in ids)
         if len(apart) == len(scenes.ids):
             return parts if len(parts) > 1 else [(Filter(), parts[0][1])]
         return [(~Filter(scenes=apart) if apart else Filter(), _COSINES), *parts]
@@ -389,6 +391,8 @@ class FamilyScales:
             return cosines
         kinds = self.imagery.of(archive, scenes.ids.tolist())
         scales = [_COSINES if one is None else self.of(one.family) for one in kinds]
-        gains = np.array([scale.gain for scale in scales], np.float32)
-        offsets = np.array([scale.offset for scale in scales], np.float32)
-        return np.asarray(cosines * gains[scene_at] + offsets[scene_at], np.float32)
+        found = cosines.copy()
+        for scale in set(scales) - {_COSINES}:
+            rows = np.array([one == scale for one in scales])[scene_at]
+            found[rows] = scale.scores(cosines[rows])
+        return found

@@ -147,15 +147,16 @@ def test_a_sentence_is_watched_by_probability(searcher, path):
 
 @pytest.mark.parametrize("wavelength_um", [0.66, 1.6, 5.405])
 def test_a_minimum_score_means_the_score_of_a_search_for_every_family(searcher, path, monkeypatch, wavelength_um):
-    scale = ScoreScale(0.5, 0.2)
-    monkeypatch.setattr(FakeEmbedder, "scales", lambda *_: {"multispectral": scale})
-    watch(searcher, min_score=0.3)
+    scales = {"multispectral": ScoreScale(0.5, 0.2), "radar": ScoreScale(knee=0.2)}
+    monkeypatch.setattr(FakeEmbedder, "scales", lambda *_: scales)
+    least = 0.21 if wavelength_um == 5.405 else 0.3
+    watch(searcher, min_score=least)
     record, tiles, rows = dated(range(300, 340), 0)
     waves = tuple(replace(band, wavelength_um=wavelength_um) for band in record.bands)
     with ArchiveWriter.open(path) as writer:
         added = writer.add([(replace(record, bands=waves), tiles, rows)])
     assert added
-    page = resolve_question(searcher, Semantic(text=SENTENCE, min_score=0.3)).page(Filter(), 1000, None)
+    page = resolve_question(searcher, Semantic(text=SENTENCE, min_score=least)).page(Filter(), 1000, None)
     fresh = {hit.tile.id: hit.score for hit in page.hits if place_of(searcher.archive, hit.tile.id) >= 300}
     assert {one.tile: one.score for one in searcher.archive.alerts.newest()} == pytest.approx(fresh, abs=1e-3)
     assert 0 < len(fresh) < 40

@@ -147,13 +147,36 @@ def test_a_mix_of_examples_has_an_order_and_no_probability(mixed, semantic):
     assert page.nothing_matches is None
 
 
-def test_where_a_family_is_calibrated_for_other_sentences_its_scores_are_cosines(mixed):
-    encoder = TwoFamilies()
-    other = Questions(encoder.embed_texts(["an airport"]), 0.999)
-    encoder = TwoFamilies(rgb=RGB, multispectral=replace(MULTISPECTRAL, questions=other))
-    by_cosine = own_tiles(ask(mixed, FakeEmbedder(), text="a lake"))
-    assert own_tiles(ask(mixed, encoder, text="a lake")) == by_cosine
-    assert own_tiles(ask(mixed, encoder, text="an airport")) != own_tiles(ask(mixed, FakeEmbedder(), text="an airport"))
+def test_imagery_without_a_probability_keeps_its_order_and_does_not_precede_likely_hits(mixed):
+    other = Questions(FakeEmbedder().embed_texts(["an airport"]), 0.999)
+    encoder = TwoFamilies(rgb=Platt(scale=16.0, bias=1.0), multispectral=replace(MULTISPECTRAL, questions=other))
+    page = ask(mixed, encoder, text="a lake")
+    plain = ask(mixed, FakeEmbedder(), text="a lake")
+    for name in ("red", "nir", "VV"):
+        assert of_family(page, name) == of_family(plain, name)
+    chances = [hit.probability for hit in page.hits]
+    first = chances.index(None)
+    assert first > 0
+    assert all(chance is None or chance < 0.6 for chance in chances[first:])
+    covered = ask(mixed, encoder, text="an airport")
+    assert {hit.scene.bands[0].name for hit in covered.hits if hit.probability is None} == {"VV"}
+
+
+def of_family(page, name):
+    return [hit.tile.id for hit in page.hits if hit.scene.bands[0].name == name]
+
+
+def test_without_any_calibration_scores_are_cosines(mixed):
+    page, plain = (ask(mixed, encoder, text="a lake") for encoder in (Uncalibrated(), FakeEmbedder()))
+    assert [(hit.tile.id, hit.score) for hit in page.hits] == [(hit.tile.id, hit.score) for hit in plain.hits]
+
+
+class Uncalibrated(FakeEmbedder):
+    """Without a calibration."""
+
+    @property
+    def probabilities(self):
+        return Probabilities(self.name, Calibration(), None, None, self.dim)
 
 
 def test_a_new_scene_is_ranked_by_its_family(mixed):
@@ -167,7 +190,7 @@ def test_a_new_scene_is_ranked_by_its_family(mixed):
     assert known == sorted(known, reverse=True)
 
 
-def test_scales_convert_both_ways():
-    scale = ScoreScale(0.5, 0.1)
+@pytest.mark.parametrize("scale", [ScoreScale(0.5, 0.1), ScoreScale(knee=0.3)], ids=["line", "knee"])
+def test_scales_convert_both_ways(scale):
     cosines = np.array([-0.2, 0.0, 0.7], np.float32)
     assert scale.cosines(scale.scores(cosines)) == pytest.approx(cosines, abs=1e-6)
