@@ -12,6 +12,8 @@ from rasterio.windows import Window
 
 # Coarse pixels are means of at most this many pixels along each side.
 _FINER = 4
+# Steps this close to a whole number of pixels are whole.
+_WHOLE = 0.1
 
 
 class DatasetView:
@@ -58,7 +60,9 @@ def finer(window: Window, shape: tuple[int, int], resampling: Resampling) -> int
     if resampling is Resampling.nearest:
         return 1
     step = float(min(window.height / shape[0], window.width / shape[1]))
-    return max(1, min(_FINER, round(step)))
+    # One and a half pixels take three halves.
+    each = step if abs(step - round(step)) < _WHOLE else 2 * step
+    return max(1, min(_FINER, round(each)))
 
 
 def nearest(start: float, extent: float, count: int, size: int) -> NDArray[np.int64]:
