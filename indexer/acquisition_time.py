@@ -63,7 +63,8 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     for pattern, reader in (
         # HLS.L30.T17SLU.2020117T160901.v2.0: year, day of the year, time (LP DAAC).
         (rf"(?<!\d)((?:19|20)\d\d)(\d{{3}})T{_CLOCK}(?!\d)", _ordinal),
-        # MOD09A1.A2020001.h18v03, VNP09GA.A2020001: year and day of the year (LP DAAC); EMIT and ECOSTRESS have dates.
+        # MOD09A1.A2020001.h18v03, VNP09GA.A2020001: year and day of the year (LP DAAC).
+        # EMIT and ECOSTRESS names have calendar dates.
         (r"(?:^|[._])A((?:19|20)\d\d)(\d{3})(?=[._]|$)", _ordinal),
         # Names of NASA's AppEEARS: MOD09A1.061_sur_refl_b01_doy2020001_aid0001, newer ones with the time.
         (rf"_doy((?:19|20)\d\d)(\d{{3}})(?:{_CLOCK})?(?=[_.]|$)", _ordinal),
@@ -71,7 +72,7 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"(?<![a-z])L[COTEM]\d\d{3}\d{3}((?:19|20)\d\d)(\d{3})", _ordinal),
         # ASTER L1T: AST_L1T_003 05032000 040446: version, month, day, year, time (LP DAAC).
         (rf"AST_L1[AT]_\d{{3}}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])((?:19|20)\d\d){_CLOCK}", _month_first),
-        # Fourteen digits: PRISMA, RapidEye; a fifteenth for tenths of a second: Pléiades and SPOT (Airbus).
+        # Fourteen digits: PRISMA, RapidEye; Pléiades and SPOT add a digit, tenths of a second (Airbus).
         (rf"(?<!\d){_DATE}{_CLOCK}\d?(?!\d)", _calendar),
         # GOES-R: OR_ABI-L2-CMIPF-M6C01_G16_s20211231800208: start, year, day of the year, time, tenths (NOAA).
         (rf"_s((?:19|20)\d\d)(\d{{3}}){_CLOCK}\d(?=_|$)", _ordinal),

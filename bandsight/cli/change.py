@@ -1,4 +1,4 @@
-"""Commands about time: changes between two periods, and the timeline of a place."""
+"""Commands for change over time: changes between two periods, and the timeline of a place."""
 
 import json
 from pathlib import Path
@@ -32,8 +32,8 @@ def change(
     archive: ArchiveOption,
     before: Annotated[str, typer.Option("--before", help="Earlier period, e.g. 2009-01-01/2012-12-31.")],
     after: Annotated[str, typer.Option("--after", help="Later period, e.g. 2018-01-01/.. (open end).")],
-    was: Annotated[str | None, typer.Option("--was", help="Description of the places before.")] = None,
-    now: Annotated[str | None, typer.Option("--now", help="Description of the places after.")] = None,
+    was: Annotated[str | None, typer.Option("--was", help="What the places looked like in the earlier period.")] = None,
+    now: Annotated[str | None, typer.Option("--now", help="What the places look like in the later period.")] = None,
     like: Annotated[
         str | None, typer.Option("--like", help="Find changes like this one: TILE_BEFORE,TILE_AFTER.")
     ] = None,
@@ -49,7 +49,7 @@ def change(
     out: Annotated[Path | None, typer.Option("--out", help="Write the places to this GeoJSON file.")] = None,
     heatmap: Annotated[
         Path | None,
-        typer.Option("--map", help="Write the z-score of every compared place to this .tif, or a picture to a .png."),
+        typer.Option("--map", help="Write a map of z-scores: a GeoTIFF to .tif, a picture to .png."),
     ] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
@@ -61,6 +61,8 @@ def change(
     from bandsight.export.files import save
     from bandsight.search.validation import validated
 
+    if heatmap is not None:
+        _format_of(heatmap)
     body = {
         "before": before,
         "after": after,
@@ -90,7 +92,7 @@ def change(
         own = item["properties"]
         typer.echo(
             f"z {own['z']:6.2f}  tile {own['tile_before']} -> {own['tile_after']}  first seen {own['first_seen']}, "
-            f"not before {own['last_seen_before']}"
+            f"last image before that {own['last_seen_before']}"
         )
 
 
@@ -100,9 +102,15 @@ def _write_map(searcher: "Searcher", body: dict[str, Any], path: Path) -> None:
     from bandsight.export.files import save
     from bandsight.search.validation import validated
 
-    kind = "png" if path.suffix.lower() == ".png" else "tif"
-    asked = {name: value for name, value in body.items() if value is not None} | {"format": kind}
+    asked = {name: value for name, value in body.items() if value is not None} | {"format": _format_of(path)}
     save(path, [change_map(searcher, ChangeCache(), validated(ChangeMapBody, asked))])
+
+
+def _format_of(path: Path) -> str:
+    kind = {".png": "png", ".tif": "tif", ".tiff": "tif"}.get(path.suffix.lower())
+    if kind is None:
+        raise QueryError(f"--map {path}: found the suffix {path.suffix!r}; need .tif or .png")
+    return kind
 
 
 @app.command()

@@ -63,11 +63,11 @@ def test_a_lasso_chooses_tiles_that_become_labels_and_results(open_page, atlas_u
     shot(page, "50-atlas")
     page.get_by_role("button", name="Draw around points").click()
     drag(page, AROUND)
-    assert chosen(page).inner_text() == f"{tiles} tiles chosen"
+    assert chosen(page).inner_text() == f"{tiles} tiles selected"
     page.get_by_label("Class", exact=True).select_option("lake")
     page.get_by_role("button", name="Label", exact=True).click()
     page.get_by_text(f"{tiles} tiles labelled lake").wait_for()
-    page.get_by_role("button", name="Choose none").click()
+    page.get_by_role("button", name="Clear selection").click()
     assert chosen(page).count() == 0
     page.keyboard.down("Shift")
     drag(page, AROUND)
@@ -104,7 +104,7 @@ def test_points_are_coloured_by_what_is_chosen(open_page, atlas_url: str, shot) 
 
 def test_what_stands_out_is_listed_with_pictures(open_page, atlas_url: str, shot) -> None:
     page = open_page("#tab=atlas", at=atlas_url)
-    page.get_by_role("button", name="Find out").click()
+    page.get_by_role("button", name="Run review").click()
     page.get_by_text("Over-represented").wait_for()
     page.get_by_text("Near-duplicates").wait_for()
     page.get_by_text("Missing", exact=True).wait_for()

@@ -37,7 +37,7 @@ def test_results_are_ranked_by_their_best_cell_which_is_outlined(open_page, shot
     assert page.locator(".highlights path").count() == 2
     page.get_by_role("button", name="Results", exact=True).click()
     page.get_by_role("button", name="Filters", exact=True).click()
-    page.get_by_role("group", name="Rank by").get_by_role("button", name="its best cell").click()
+    page.get_by_role("group", name="Rank by").get_by_role("button", name="best part of the tile").click()
     page.keyboard.press("Escape")
     page.wait_for_function("() => location.hash.includes('cells=1')")
     wait_for_results(page)

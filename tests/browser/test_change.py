@@ -9,8 +9,8 @@ pytestmark = pytest.mark.browser
 
 def test_places_that_differ_between_two_periods_are_compared(open_page, shot) -> None:
     page = open_page("#tab=change")
-    page.get_by_label("Before (until)").fill("2017-06-30")
-    page.get_by_label("After (from)").fill("2017-07-01")
+    page.get_by_label("Earlier images, up to").fill("2017-06-30")
+    page.get_by_label("Later images, from").fill("2017-07-01")
     page.get_by_label("It is now").fill("dry fields")
     page.get_by_role("button", name="Find changes").click()
     found = page.get_by_label("Places that changed")
@@ -46,8 +46,8 @@ def test_places_that_differ_between_two_periods_are_compared(open_page, shot) ->
 
 def test_a_period_without_scenes_says_so(open_page) -> None:
     page = open_page("#tab=change", settle=False)
-    page.get_by_label("Before (until)").fill("1999-12-31")
-    page.get_by_label("After (from)").fill("2000-01-01")
+    page.get_by_label("Earlier images, up to").fill("1999-12-31")
+    page.get_by_label("Later images, from").fill("2000-01-01")
     page.get_by_label("It was").fill("a forest")
     page.get_by_role("button", name="Find changes").click()
     page.get_by_role("alert").get_by_text("before").wait_for()

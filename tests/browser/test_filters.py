@@ -86,7 +86,7 @@ def test_dragging_across_the_date_histogram_filters_by_date(open_page, shot) -> 
 def test_the_time_slider_filters_by_keyboard(open_page) -> None:
     page = open_page("#q=farmland&sensor=sentinel2_l1c")
     wait_for_results(page)
-    first = page.get_by_role("slider", name="First period")
+    first = page.get_by_role("slider", name="Start of range")
     first.press("ArrowRight")
     page.wait_for_selector(".chip >> text=2017")
     wait_for_results(page)

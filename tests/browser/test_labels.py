@@ -29,7 +29,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
         page.locator(f".card[aria-posinset='{rank}']").hover()
         page.get_by_role("button", name=name, exact=True).click()
     page.get_by_role("button", name="Use as labels").click()
-    page.get_by_text("Your examples become its first labels: 2 positive, 0 negative.").wait_for()
+    page.get_by_text("Your examples become the first labels: 2 positive, 0 negative.").wait_for()
     page.get_by_role("button", name="Start labelling").click()
     page.get_by_role("heading", name="Does this tile show a lake?").wait_for()
     counts = page.locator(".label-counts")

@@ -26,7 +26,7 @@ def test_markup_in_names_labels_and_searches_is_text(open_page, shot) -> None:
     page.wait_for_selector(".chip.for")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Classes", exact=True).click()
-    page.get_by_label("Labels, separated by commas").fill(f"{MARKUP}, water")
+    page.get_by_label("Classes, separated by commas").fill(f"{MARKUP}, water")
     page.get_by_role("button", name="Classify").click()
     page.wait_for_selector(".legend-table tbody tr")
     page.reload()

@@ -193,8 +193,8 @@ def test_weights_and_added_descriptions_change_the_order(open_page, shot) -> Non
     page.get_by_role("group", name="Combine").get_by_role("button", name="any").click()
     page.locator(".tray").get_by_text("Results match any one of these.").wait_for()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Match all together").click()
-    page.locator(".tray").get_by_text("Results match all of these together.").wait_for()
+    page.get_by_role("button", name="Use the average").click()
+    page.locator(".tray").get_by_text("Results are ranked by the average of these.").wait_for()
 
 
 def test_commas_separate_alternatives_and_a_minus_excludes(open_page) -> None:
@@ -295,9 +295,9 @@ def test_an_image_beside_a_description_says_how_they_are_combined(open_page, sho
     page = open_page()
     search(page, "a lake -town")
     drop(page, noise)
-    page.get_by_role("status").get_by_text("Added. Results now match all of these together.").wait_for()
+    page.get_by_role("status").get_by_text("Added. Results are now ranked by the average of these.").wait_for()
     assert "+ “a lake”" in chips(page)
-    assert "Results match all of these together." in chips(page)
+    assert "Results are ranked by the average of these." in chips(page)
     wait_for_results(page)
     shot(page, "06-picture-and-text")
     page.get_by_role("button", name="Match any one").click()

@@ -116,7 +116,7 @@ def test_two_starred_tiles_are_compared_and_a_whole_scene_is_shown(open_page) ->
 def test_classes_are_mapped_and_summed_up(open_page, shot) -> None:
     page = open_page()
     page.get_by_role("button", name="Classes", exact=True).click()
-    page.get_by_label("Labels, separated by commas").fill("lake, farmland, forest, village")
+    page.get_by_label("Classes, separated by commas").fill("lake, farmland, forest, village")
     before = wait_for_map(page)
     page.get_by_role("button", name="Classify").click()
     page.wait_for_selector(".legend-table tbody tr")

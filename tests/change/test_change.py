@@ -213,6 +213,9 @@ def test_every_interface_gives_the_heat_map(path, tmp_path, capsys, monkeypatch)
     target = tmp_path / "change.tif"
     status, _, errors = run_command(capsys, monkeypatch, "change", *given, "--map", str(target), "--archive", str(path))
     assert status == 0, errors
+    other = str(tmp_path / "change.jpg")
+    status, _, errors = run_command(capsys, monkeypatch, "change", *given, "--map", other, "--archive", str(path))
+    assert (status, "need .tif or .png" in errors) == (1, True)
     before, after = BODY["before"], BODY["after"]
     with Archive.open(path) as archive, TestClient(app_of(archive)) as http, served(app_of(archive)) as url:
         with connect(url) as remote, Client(LocalBackend(Searcher(archive, FakeEmbedder))) as local:
