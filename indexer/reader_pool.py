@@ -102,16 +102,8 @@ class ProcessReader:
     def _process(self) -> "_Process":
         current: _Process | None = getattr(self._mine, "process", None)
         if current is None:
-            with self._lock:
-                if self._closed:
-                    raise SceneError("the job has ended")
-                if self._template is not None and not self._template.alive():
-                    self._template.close()
-                    self._template = None
-                self._template = self._template or ForkServer()
-                template = self._template
             try:
-                current = _Process(template, self._roots, self._memory)
+                current = self._begun()
             except OSError as error:
                 raise SceneError(f"its reader did not start ({error}); is the machine out of memory?") from error
             with self._lock:
@@ -123,6 +115,29 @@ class ProcessReader:
                     f"its reader did not start ({_cause(self._drop(current))}); is the machine out of memory?"
                 )
         return current
+
+    def _begun(self) -> "_Process":
+        """Start a process; starts a new fork server if the old one has died."""
+        server = self._server()
+        try:
+            return _Process(server, self._roots, self._memory)
+        except (BrokenPipeError, ConnectionResetError):
+            # It was about to die when it was asked. Another thread may have replaced it since.
+            with self._lock:
+                if self._template is server:
+                    server.close()
+                    self._template = None
+            return _Process(self._server(), self._roots, self._memory)
+
+    def _server(self) -> ForkServer:
+        with self._lock:
+            if self._closed:
+                raise SceneError("the job has ended")
+            if self._template is not None and not self._template.alive():
+                self._template.close()
+                self._template = None
+            self._template = self._template or ForkServer()
+            return self._template
 
     def _drop(self, process: "_Process") -> int:
         with self._lock:

@@ -205,6 +205,8 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/atlas/points",
         "/atlas/review",
         "/atlas/values",
+        "/change/heatmap",
+        "/change/heatmap/{z}/{x}/{y}.png",
         "/classify",
         "/classify/map",
         "/heatmap",
