@@ -146,4 +146,6 @@ def test_plus_and_minus_collect_and_nothing_moves_under_the_pointer(open_page, s
     tray.get_by_role("button", name="Remove all").click()
     tray.wait_for(state="detached")
     wait_for_results(page)
+    # The list is drawn again when the room of the tray is free.
+    page.wait_for_function("many => document.querySelectorAll('.card').length >= many", arg=len(before))
     assert cards(page) == before
