@@ -41,6 +41,8 @@ CANDIDATES = (
 # Nearest tiles to consider for each candidate, and maximum number of examples.
 _DEPTH = 24
 _MAX_EXAMPLES = 12
+# An example is at least as likely as not, also where no threshold was measured.
+_LEAST = 0.5
 
 
 def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CANDIDATES) -> list[dict[str, Any]]:
@@ -57,7 +59,7 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
         kinds = [imagery_of(hit.scene, hit.tile.scale) for hit in hits]
         for hit, imagery in zip(calibrated(encoder, hits, kinds, cosines, vector[None]), kinds, strict=True):
             threshold, probability = encoder.probabilities.threshold(imagery), hit.probability
-            if probability is not None and hit.match is not False:
+            if probability is not None and probability >= _LEAST and hit.match is not False:
                 # Thresholds differ by sensor, so compare the margin above the threshold.
                 margin = probability / threshold if threshold else probability
                 found.append((margin, text, hit.tile.id, probability))

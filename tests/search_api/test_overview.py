@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive, ArchiveWriter
@@ -46,6 +47,21 @@ def test_example_queries_have_distinct_tiles(archive: Archive) -> None:
     assert {one["text"] for one in found} <= set(CANDIDATES)
     assert len({one["tile"] for one in found}) == len(found)
     assert [one["probability"] for one in found] == sorted((one["probability"] for one in found), reverse=True)
+
+
+def test_an_unlikely_match_is_no_example_even_without_a_threshold(archive: Archive) -> None:
+    class Doubtful(FakeEmbedder):
+        chance = 0.49
+
+        def threshold(self, imagery):
+            return None
+
+        def of(self, cosines, texts, imagery):
+            return np.full_like(cosines, self.chance)
+
+    assert example_queries(archive, Doubtful()) == []
+    Doubtful.chance = 0.51
+    assert example_queries(archive, Doubtful())
 
 
 def test_an_empty_archive_has_an_overview(tmp_path: Path, archive: Archive) -> None:
