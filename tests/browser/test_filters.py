@@ -49,6 +49,21 @@ def test_a_polygon_is_drawn_corner_by_corner_and_escape_cancels(open_page) -> No
     assert "area=" in page.evaluate("new Promise(done => setTimeout(() => done(location.hash), 600))")
 
 
+def test_a_double_click_closes_a_polygon_and_does_not_zoom(open_page) -> None:
+    page = open_page()
+    search(page, "a lake")
+    wait_for_map(page)
+    frame = page.locator("[data-testid=map]").bounding_box()
+    scale = page.locator(".maplibregl-ctrl-scale").inner_text()
+    page.get_by_role("button", name="Draw a polygon to search in").click()
+    for dx, dy in ((320, 160), (600, 190)):
+        page.mouse.click(frame["x"] + dx, frame["y"] + dy)
+    page.mouse.dblclick(frame["x"] + 550, frame["y"] + 400)
+    page.wait_for_selector(".chip >> text=Area")
+    page.wait_for_timeout(1000)
+    assert page.locator(".maplibregl-ctrl-scale").inner_text() == scale
+
+
 def test_the_sides_of_a_box_can_be_typed(open_page) -> None:
     page = open_page()
     search(page, "a lake")

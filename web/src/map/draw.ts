@@ -100,7 +100,8 @@ export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Po
     surface.removeEventListener("dblclick", close, true);
     removeEventListener("keydown", key, true);
     map.dragPan.enable();
-    map.doubleClickZoom.enable();
+    // Later, so that the double click that closed a polygon does not zoom too.
+    setTimeout(() => map.doubleClickZoom.enable());
     map.boxZoom.enable();
     canvas.style.cursor = "";
     preview(null);

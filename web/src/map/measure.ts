@@ -46,7 +46,7 @@ export function measure(map: MapLibre, show: (line: Position[]) => void, done: (
       map.off("click", click);
       map.off("mousemove", move);
       removeEventListener("keydown", key, true);
-      map.doubleClickZoom.enable();
+      setTimeout(() => map.doubleClickZoom.enable());
       map.getCanvas().style.cursor = "";
       setData(map, "measure", features([]));
       show([]);
