@@ -1,6 +1,7 @@
 """Views: tile details, band combinations, other dates, similar tiles, comparison, heat map, classes."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -32,6 +33,17 @@ def test_tile_details_in_other_band_combinations(open_page, shot) -> None:
     page.locator(".detail").wait_for(state="detached")
 
 
+def _boxes(page, *pictures: str) -> list[dict]:
+    """Return the frame on the page and the box on the ground of the compared tiles' pictures."""
+    found = []
+    for picture in pictures:
+        image = page.locator(picture).locator("xpath=descendant-or-self::img").first
+        tile = int(re.search(r"tiles/(\d+)/", image.get_attribute("src"))[1])
+        ground = page.evaluate("async tile => (await (await fetch(`tiles/${tile}`)).json()).bbox", tile)
+        found.append({"frame": image.bounding_box(), "ground": ground})
+    return found
+
+
 def test_two_dates_of_a_place_are_compared(open_page, shot) -> None:
     page = open_page("#q=a+lake&sensor=sentinel2_l1c")
     page.locator(".card .face-button").first.click()
@@ -43,6 +55,13 @@ def test_two_dates_of_a_place_are_compared(open_page, shot) -> None:
     page.get_by_label("Compare two tiles").wait_for()
     page.wait_for_function("() => document.querySelectorAll('.swipe .picture.seen').length === 2")
     page.wait_for_timeout(300)
+    one, two = _boxes(page, ".swipe > .picture", ".swipe-ground .picture")
+    west, south, east, north = one["ground"]
+    # The same ground is at the same place, to 2 pixels.
+    for side, degrees, whole, start in (("x", 0, east - west, west), ("y", 3, south - north, north)):
+        size = "width" if side == "x" else "height"
+        expected = one["frame"][side] + one["frame"][size] * (two["ground"][degrees] - start) / whole
+        assert abs(two["frame"][side] - expected) < 2
     left = page.locator(".swipe").screenshot()
     slider = page.get_by_role("slider", name="Divider position")
     slider.focus()
