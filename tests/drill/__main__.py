@@ -39,6 +39,7 @@ class Service:
         self.port, self.own_disk = port, own_disk
         self.restored = time.monotonic()
         self.over, self.paused, self.made = threading.Event(), threading.Event(), 0
+        self._starting = threading.Lock()
         self.failures: list[str] = []
         self._indexer: subprocess.Popen[bytes] | None = None
         for one in (self.scenes, self.disk):
@@ -76,16 +77,19 @@ class Service:
 
     def feed_and_index(self) -> None:
         while not self.over.is_set():
-            ended = self._indexer is None or self._indexer.poll() is not None
-            if ended and not self.paused.is_set():
-                self._indexer = self.command("index", str(self.scenes), *_TILING, "--watch", "1", "--quiet")
+            with self._starting:
+                ended = self._indexer is None or self._indexer.poll() is not None
+                if ended and not self.paused.is_set():
+                    self._indexer = self.command("index", str(self.scenes), *_TILING, "--watch", "1", "--quiet")
             if self.made < _SCENES:
                 self.add_scene()
             self.over.wait(1.0)
         self.pause_indexer()
 
     def pause_indexer(self) -> None:
-        self.paused.set()
+        # An indexer that is just being started must not miss the pause.
+        with self._starting:
+            self.paused.set()
         if self._indexer is not None and self._indexer.poll() is None:
             self._indexer.send_signal(signal.SIGINT)
             self._indexer.wait()
