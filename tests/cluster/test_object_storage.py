@@ -136,7 +136,7 @@ def test_milvus_is_made_again_from_files_on_s3(cluster, milvus_server, tmp_path,
         assert collection["index"] == "Milvus HNSW16"
         reader.store._milvus.drop(reader.store._facts.collection)
         assert any("is gone" in problem for problem in verify(reader))
-        # Tiles are scanned meanwhile.
+        # Until it is rebuilt, searches scan the tiles.
         assert answers(reader, k=50, exact=False) == expected[:50]
     assert any("was not whole, dropped" in line for line in repair(second))
     with ArchiveWriter.open(second) as writer, Archive.open(first) as reader:
@@ -309,7 +309,7 @@ def test_the_api_answers_503_while_it_needs_the_storage_and_again_when_it_is_bac
     assert client.get("/readyz").status_code == 200
     s3_server.kill()
     try:
-        # What is here needs nobody.
+        # Cached files do not need the server.
         assert client.get("/search?q=water").json()["features"] == expected
         for path in (archive.path / "cache").iterdir():
             path.unlink()
@@ -397,7 +397,7 @@ def test_what_cannot_work_is_refused_at_the_start_with_the_way_out(s3_server, po
             assert len(answers(archive)) == 8, "reading needs no more"
         with pytest.raises(ArchiveError, match="these credentials may not write here"):
             ArchiveWriter.open(folder)
-    # A catalog with the files of another archive, and with nobody's.
+    # A catalog with the files of another archive, and with none.
     other = machine(tmp_path / "b", files_url(s3_server, prefix="second"))
     filled(other, 2).close()
     for prefix, words in (("first", "the files of another archive"), ("third", "no archive's files are here")):

@@ -55,7 +55,7 @@ def _read(path: Path, until: float) -> tuple[int, int]:
     """Search again and again: scenes are there whole, in one version, and time goes forward only."""
     searches, seen, before = 0, 0, -1
     while time.monotonic() < until:
-        # Until the archive is made anew with another model; then it is opened again.
+        # If the archive is recreated with another model, open it again.
         with Archive.open(path) as archive, suppress(ModelChangedError):
             while time.monotonic() < until:
                 hits = nearest(archive, vectors(searches % 50, 1), 10_000)[0]

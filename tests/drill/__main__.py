@@ -1,6 +1,6 @@
 """Runs all functions of a service at the same time for some seconds, while parts of it fail.
 
-Eight clients, an indexer that watches a folder, backups and compactions; meanwhile workers and the indexer are killed,
+Eight clients, an indexer that watches a folder, backups and compactions run while workers and the indexer are killed,
 the disk fills and empties, the archive is replaced by a backup while it is served, and taken away and restored. In the
 end nothing is lost, and `verify --full` finds nothing wrong.
 """
@@ -46,7 +46,7 @@ class Service:
             one.mkdir(parents=True)
         if own_disk:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "none", str(self.disk)], check=True)
-        # Held under another name while a scene is written, as whoever delivers scenes should do.
+        # A scene gets its name when it is complete, as deliveries of scenes should do it.
         self.add_scene()
         self.add_scene()
 
@@ -69,7 +69,7 @@ class Service:
         part.replace(self.scenes / f"scene{number}.tif")
         self.made += 1
 
-    # What goes on all the time
+    # What runs all the time
 
     def serve(self) -> psutil.Process:
         self.server = self.command("serve", "--port", str(self.port), "--workers", "2")
@@ -213,7 +213,7 @@ def final_state(service: Service, findings: Findings, url: str) -> list[str]:
         problems.append("index: failed at the end; see the log")
     if service.run("verify", "--full"):
         problems.append("verify --full: found something; see the log")
-    # Each worker opens the restored archive by itself.
+    # Each worker opens the restored archive on its own.
     wait_until(lambda: all(answers(f"{url}search?limit=1") for _ in range(8)), 120)
     found = json.loads(get(f"{url}search?limit=1000"))["features"]
     scenes = {item["properties"]["bandsight:scene"] for item in found if "bandsight:scene" in item["properties"]}

@@ -50,7 +50,7 @@ class Client(threading.Thread):
                 if what.endswith(": 503"):
                     self._over.wait(1.0)
             except (OSError, ValueError, json.JSONDecodeError) as error:
-                # Nobody listens, or the worker that answered was killed: clients try again.
+                # No worker is listening, or the one that was answering was killed: try again.
                 self._findings.count("no connection" if isinstance(error, OSError) else "broken off")
                 time.sleep(0.2)
 

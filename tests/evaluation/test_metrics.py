@@ -90,5 +90,5 @@ def test_nothing_matches_is_tested_with_and_without_each_class():
     assert found["archive_precision"] == pytest.approx(2 / 3, abs=1e-4)
     assert found["archive_recall"] == 1
     assert found["hit_precision"] == 0.75
-    # Nothing is ever said to be there.
+    # At this threshold, nothing ever matches.
     assert nothing_here(sure, truth, 0.95)["archive_recall"] == 0

@@ -1,1 +1,1 @@
-"""Fuzzing: bytes that nobody meant, for everything that decodes or parses what comes from outside."""
+"""Fuzzing: random bytes for everything that decodes or parses input from outside."""

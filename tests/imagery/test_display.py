@@ -60,7 +60,7 @@ def test_grey_ground_looks_grey_despite_haze(tmp_path):
     hazy = thumbnail(reflectance_scene(tmp_path / "hazy.tif", ground, AIR), tile_of(0, 0, 64), 64).astype(int)
     assert np.ptp(clear, axis=-1).max() <= 1
     assert np.ptp(hazy, axis=-1).max() <= 3
-    # Two dates compare: the same ground has the same tone, whatever the air.
+    # Two dates can be compared: the same ground has the same tone, however hazy the air.
     assert np.abs(hazy - clear).max() <= 3
 
 
